@@ -1,0 +1,98 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "codec/record.h"
+#include "flyweight/result.h"
+#include "flyweight/tensor.h"
+#include "tensor/file_map.h"
+
+namespace flyweight {
+
+enum class PlaceKind : uint8_t { kInline = 0, kRecord = 1, kSame = 2, kExternal = 3 };
+
+enum class DigestAlgorithm : uint8_t { kNone = 0, kSha256Tree = 1 };
+
+/// One extent as the index describes it (docs/format.md section 1.4).
+struct IndexExtent {
+  uint64_t decoded_bytes = 0;
+  bool is_tensor = false;
+  std::string name;
+  DType dtype = DType::kOpaque;
+  Shape shape;
+  DigestAlgorithm digest_algorithm = DigestAlgorithm::kNone;
+  Digest digest{};
+
+  PlaceKind place = PlaceKind::kInline;
+  std::vector<std::byte> inline_bytes;
+  uint64_t record_offset = 0;
+  uint64_t record_bytes = 0;
+  uint64_t record_check = 0;
+  uint64_t same_as = 0;  ///< number over all files, of an inline or record extent
+};
+
+struct IndexFile {
+  std::string name;
+  ContainerFormat container_format = ContainerFormat::kRaw;
+  bool has_sha256 = false;
+  Digest sha256{};
+  uint64_t file_bytes = 0;
+  std::vector<IndexExtent> extents;
+};
+
+struct ArchiveIndex {
+  std::vector<IndexFile> files;
+};
+
+/// A record opened for decoding: checked head and chunk table, and where its frames lie in the archive.
+struct OpenRecord {
+  RecordHead head;
+  std::vector<ChunkEntry> table;
+  std::vector<uint64_t> frame_offsets;  ///< absolute, one a chunk
+};
+
+/// Reads an archive from any source. Immutable after Open, so safe to share between threads.
+class ArchiveReader {
+ public:
+  /// Reads footer and index (the second copy where the first is damaged). The source must outlive the reader.
+  /// Errors: kCorrupt (not an archive, or damaged), kTruncated, kChecksumMismatch, kUnsupportedVersion, kUnsupportedFeature, kLimitExceeded, kIo.
+  static Result<ArchiveReader> Open(const ByteSource& source);
+
+  const ArchiveIndex& index() const { return *index_; }
+  const ByteSource& source() const { return *source_; }
+  uint64_t archive_bytes() const { return source_->size(); }
+  /// What Open found damaged but could do without ("first index"); empty for a sound archive. `verify` treats any entry as an error.
+  const std::vector<std::string>& damage() const { return damage_; }
+
+  /// The extent that holds the bytes: itself, or the one a "same as" extent points to.
+  const IndexExtent& Resolve(const IndexExtent& extent) const;
+
+  /// Reads and checks head and chunk table of a record extent. Precondition: extent.place == kRecord.
+  Result<OpenRecord> OpenRecordOf(const IndexExtent& extent) const;
+
+  /// Reads and decodes one chunk into `target`, verifying both checksums. `target.size()` must be the chunk's decoded bytes. Thread-safe with a scratch a thread.
+  Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target, CodecScratch& scratch) const;
+
+  /// Decodes bytes [begin, begin + target.size()) of an extent (inline, record or same), reading only the chunks it needs.
+  /// Errors: kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
+  Status DecodeRange(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const;
+
+ private:
+  ArchiveReader() = default;
+  const ByteSource* source_ = nullptr;
+  std::shared_ptr<const ArchiveIndex> index_;
+  std::vector<const IndexExtent*> extents_by_number_;
+  uint64_t first_index_offset_ = 0;
+  std::vector<std::string> damage_;
+};
+
+/// True where the bytes start as an archive does (8 bytes are enough).
+bool LooksLikeArchive(ByteSpan first_bytes);
+
+}  // namespace flyweight

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace flyweight {
+
+/// Bytes that can be read at any offset, by several threads at once.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  virtual uint64_t size() const = 0;
+  /// Fills `target` from `offset`. Errors: kTruncated past the end, kIo, kSourceChanged.
+  virtual Status ReadAt(uint64_t offset, MutableByteSpan target) const = 0;
+  /// The whole content where it is in memory already, else an empty span; lets callers skip a copy.
+  virtual ByteSpan InMemory() const { return {}; }
+};
+
+/// A span as a source. The span must outlive it.
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(ByteSpan bytes) : bytes_(bytes) {}
+  uint64_t size() const override { return bytes_.size(); }
+  Status ReadAt(uint64_t offset, MutableByteSpan target) const override;
+  ByteSpan InMemory() const override { return bytes_; }
+
+ private:
+  ByteSpan bytes_;
+};
+
+/// Identity and attributes of a file when it was opened; equal before and after a run means the source did not change.
+struct FileStamp {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t size_bytes = 0;
+  int64_t modified_ns = 0;
+  uint32_t mode = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+
+/// A regular file opened for parallel pread.
+class FileSource final : public ByteSource {
+ public:
+  /// Errors: kIo (missing, unreadable), kInvalidArgument (directory, device, pipe, socket).
+  static Result<std::unique_ptr<FileSource>> Open(const std::string& path);
+  ~FileSource() override;
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
+
+  uint64_t size() const override { return stamp_.size_bytes; }
+  Status ReadAt(uint64_t offset, MutableByteSpan target) const override;
+  const FileStamp& stamp() const { return stamp_; }
+  const std::string& path() const { return path_; }
+  /// kSourceChanged if size, mtime or identity differ from those at Open.
+  Status CheckUnchanged() const;
+
+ private:
+  FileSource(int descriptor, FileStamp stamp, std::string path);
+  int descriptor_;
+  FileStamp stamp_;
+  std::string path_;
+};
+
+/// Copies everything readable from a pipe or terminal (descriptor, not closed) into an unnamed temporary file in `directory` (empty = TMPDIR or /tmp)
+/// and opens that. Memory stays bounded. Errors: kIo.
+Result<std::unique_ptr<ByteSource>> SpoolDescriptor(int descriptor, const std::string& directory);
+
+/// Where output goes: appended front to back. Not thread-safe.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  virtual Status Append(ByteSpan bytes) = 0;
+};
+
+/// Collects output in memory.
+class MemorySink final : public ByteSink {
+ public:
+  Status Append(ByteSpan bytes) override;
+  std::vector<std::byte>& bytes() { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// Writes to an open descriptor such as standard output; does not close it.
+class DescriptorSink final : public ByteSink {
+ public:
+  DescriptorSink(int descriptor, std::string name) : descriptor_(descriptor), name_(std::move(name)) {}
+  Status Append(ByteSpan bytes) override;
+
+ private:
+  int descriptor_;
+  std::string name_;
+};
+
+/// A file that appears under its name complete or not at all: written as a temporary (mode 0600, O_EXCL) in the target's directory, then
+/// fsync, rename, fsync of the directory. Destroyed before Commit, it removes the temporary. A signal handler that calls
+/// RemoveTemporaryFiles() removes it too.
+class AtomicFile final : public ByteSink {
+ public:
+  /// Errors: kExists (target exists and !overwrite; checked again at Commit without a race), kIo, kInvalidArgument (target is a directory or a special file).
+  static Result<std::unique_ptr<AtomicFile>> Create(const std::string& path, bool overwrite);
+  ~AtomicFile() override;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  Status Append(ByteSpan bytes) override;
+  /// Writes at any offset; safe from several threads. Do not mix with Append.
+  Status WriteAt(uint64_t offset, ByteSpan bytes);
+  /// Reserves disk space where the file system can, so that a full disk is an error now and not at the end. Errors: kIo (ENOSPC).
+  Status Reserve(uint64_t size_bytes);
+  /// Flushes what was written to stable storage, so that reading it back reads what a crash would leave. Errors: kIo.
+  Status Sync();
+  /// A source over what was written so far, reading the temporary file. Precondition: this AtomicFile outlives it.
+  Result<std::unique_ptr<ByteSource>> ReadBack() const;
+  /// Gives the finished file the permission bits of `mode` and the modification time, puts it under its name and makes that durable.
+  Status Commit(uint32_t mode, int64_t modified_ns);
+  const std::string& path() const { return path_; }
+
+ private:
+  AtomicFile() = default;
+  int descriptor_ = -1;
+  std::string path_;
+  std::string temporary_path_;
+  size_t signal_slot_ = 0;
+  uint64_t appended_bytes_ = 0;
+  bool overwrite_ = false;
+  bool committed_ = false;
+};
+
+/// Unlinks every temporary file that is being written. Async-signal-safe.
+void RemoveTemporaryFiles() noexcept;
+
+}  // namespace flyweight

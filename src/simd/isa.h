@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace flyweight {
+
+/// Instruction sets that kernels are written for, weakest first. kNeon has its place reserved.
+enum class Isa : uint8_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
+
+/// "scalar", "avx2", "avx512".
+std::string_view IsaName(Isa isa);
+std::optional<Isa> FindIsa(std::string_view name);
+
+/// The ISAs that this CPU and operating system can run, weakest first. kAvx2 needs AVX2 and BMI2; kAvx512 needs F, BW, VL, DQ, VBMI and VBMI2.
+std::span<const Isa> SupportedIsas();
+
+/// The ISA kernels are picked for: the best supported one, or the one FLYWEIGHT_ISA names when it is supported, or what ForceIsa set.
+Isa ActiveIsa();
+
+/// Pins ActiveIsa (tests, benchmarks); nothing restores the default. Returns false, changing nothing, where the CPU lacks it.
+bool ForceIsa(std::optional<Isa> isa);
+
+/// One entry an ISA, for kernels that differ by ISA. `Pick` returns the strongest non-null entry not above ActiveIsa().
+template <typename Function>
+struct IsaTable {
+  Function scalar = nullptr;
+  Function avx2 = nullptr;
+  Function avx512 = nullptr;
+
+  Function Pick() const {
+    Isa isa = ActiveIsa();
+    if (isa >= Isa::kAvx512 && avx512 != nullptr) return avx512;
+    if (isa >= Isa::kAvx2 && avx2 != nullptr) return avx2;
+    return scalar;
+  }
+};
+
+}  // namespace flyweight
