@@ -6,8 +6,8 @@
 
 namespace flyweight {
 
-/// Grow-only scratch memory, aligned to 64 bytes, contents undefined, on huge pages where it is large (fresh 4 KiB pages cost five times a
-/// copy). Keep one a thread and reuse it.
+/// Grow-only scratch memory, aligned to 64 bytes, contents undefined, on huge pages where it is large (fresh 4 KiB
+/// pages cost five times a copy). Keep one a thread and reuse it.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;

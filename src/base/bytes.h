@@ -13,15 +13,14 @@
 
 namespace flyweight {
 
-static_assert(std::endian::native == std::endian::little, "flyweight's loads and stores assume a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "flyweight's loads and stores assume a little-endian machine");
 
 using ByteSpan = std::span<const std::byte>;
 using MutableByteSpan = std::span<std::byte>;
 
 inline ByteSpan AsBytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view AsText(ByteSpan bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view AsText(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 /// Reads a little-endian T from unaligned memory. Precondition: sizeof(T) readable bytes.
 template <typename T>

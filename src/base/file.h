@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -65,8 +66,8 @@ class FileSource final : public ByteSource {
   std::string path_;
 };
 
-/// Copies everything readable from a pipe or terminal (descriptor, not closed) into an unnamed temporary file in `directory` (empty = TMPDIR or /tmp)
-/// and opens that. Memory stays bounded. Errors: kIo.
+/// Copies everything readable from a pipe or terminal (descriptor, not closed) into an unnamed temporary file in
+/// `directory` (empty = TMPDIR or /tmp) and opens that. Memory stays bounded. Errors: kIo.
 Result<std::unique_ptr<ByteSource>> SpoolDescriptor(int descriptor, const std::string& directory);
 
 /// Where output goes: appended front to back. Not thread-safe.
@@ -97,12 +98,14 @@ class DescriptorSink final : public ByteSink {
   std::string name_;
 };
 
-/// A file that appears under its name complete or not at all: written as a temporary (mode 0600, O_EXCL) in the target's directory, then
-/// fsync, rename, fsync of the directory. Destroyed before Commit, it removes the temporary. A signal handler that calls
-/// RemoveTemporaryFiles() removes it too.
+/// A file that appears under its name complete or not at all: written as a temporary (mode 0600, O_EXCL) in the
+/// target's directory, then fsync, rename, fsync of the directory. Destroyed before Commit, it removes the temporary. A
+/// signal handler that calls RemoveTemporaryFiles() removes it too. A symbolic link under the name counts as existing;
+/// overwriting replaces the link and leaves what it points to alone.
 class AtomicFile final : public ByteSink {
  public:
-  /// Errors: kExists (target exists and !overwrite; checked again at Commit without a race), kIo, kInvalidArgument (target is a directory or a special file).
+  /// Errors: kExists (target exists and !overwrite; checked again at Commit without a race), kIo, kInvalidArgument
+  /// (target is a directory or a special file).
   static Result<std::unique_ptr<AtomicFile>> Create(const std::string& path, bool overwrite);
   ~AtomicFile() override;
   AtomicFile(const AtomicFile&) = delete;
@@ -111,25 +114,33 @@ class AtomicFile final : public ByteSink {
   Status Append(ByteSpan bytes) override;
   /// Writes at any offset; safe from several threads. Do not mix with Append.
   Status WriteAt(uint64_t offset, ByteSpan bytes);
-  /// Reserves disk space where the file system can, so that a full disk is an error now and not at the end. Errors: kIo (ENOSPC).
+  /// Reserves disk space where the file system can, so that a full disk is an error now and not at the end. Errors: kIo
+  /// (ENOSPC).
   Status Reserve(uint64_t size_bytes);
   /// Flushes what was written to stable storage, so that reading it back reads what a crash would leave. Errors: kIo.
   Status Sync();
   /// A source over what was written so far, reading the temporary file. Precondition: this AtomicFile outlives it.
   Result<std::unique_ptr<ByteSource>> ReadBack() const;
-  /// Gives the finished file the permission bits of `mode` and the modification time, puts it under its name and makes that durable.
+  /// Gives the finished file the permission bits of `mode` and the modification time, puts it under its name and makes
+  /// that durable.
   Status Commit(uint32_t mode, int64_t modified_ns);
   const std::string& path() const { return path_; }
 
  private:
   AtomicFile() = default;
+  Status OpenTemporary();
+  Status ApplyAttributes(uint32_t mode, int64_t modified_ns);
+  Status TakeName();
+
   int descriptor_ = -1;
+  int directory_ = -1;  // names are resolved in it, so that neither chdir nor a renamed directory leads astray
   std::string path_;
-  std::string temporary_path_;
+  std::string name_;
+  std::string temporary_name_;  // empty while there is none to remove
   size_t signal_slot_ = 0;
   uint64_t appended_bytes_ = 0;
+  bool reserved_ = false;
   bool overwrite_ = false;
-  bool committed_ = false;
 };
 
 /// Unlinks every temporary file that is being written. Async-signal-safe.

@@ -12,6 +12,17 @@ namespace flyweight {
 /// XXH3, 64 bits, seed 0: the checksum of chunks, heads, tables and indexes.
 uint64_t Xxh3(ByteSpan bytes);
 
+/// The same hash over bytes that arrive in pieces. Lives on the stack: about 600 bytes.
+class Xxh3Stream {
+ public:
+  Xxh3Stream();
+  void Update(ByteSpan bytes);
+  uint64_t Finish() const;
+
+ private:
+  alignas(64) std::byte state_[576];
+};
+
 /// A 256-bit digest.
 using Digest = std::array<std::byte, 32>;
 

@@ -11,7 +11,8 @@ namespace flyweight {
 /// A fixed set of worker threads with one operation. No nesting: `job` must not call ParallelFor of the same pool.
 class ThreadPool {
  public:
-  /// `thread_count` counts the calling thread too; 0 = one a hardware thread; 1 = everything runs inline, no thread is made.
+  /// `thread_count` counts the calling thread too; 0 = one a hardware thread; 1 = everything runs inline, no thread is
+  /// made.
   explicit ThreadPool(size_t thread_count);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -19,8 +20,9 @@ class ThreadPool {
 
   size_t thread_count() const;
 
-  /// Runs job(index, worker) for index in [0, count), indices handed out in ascending order; worker in [0, thread_count()) names the
-  /// executing thread, for per-thread scratch. Returns the error of the lowest failing index. After an error no new indices start.
+  /// Runs job(index, worker) for index in [0, count), indices handed out in ascending order; worker in [0,
+  /// thread_count()) names the executing thread, for per-thread scratch. Returns the error of the lowest failing index.
+  /// After an error no new indices start.
   Status ParallelFor(size_t count, const std::function<Status(size_t index, size_t worker)>& job);
 
  private:

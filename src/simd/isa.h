@@ -14,13 +14,16 @@ enum class Isa : uint8_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 std::string_view IsaName(Isa isa);
 std::optional<Isa> FindIsa(std::string_view name);
 
-/// The ISAs that this CPU and operating system can run, weakest first. kAvx2 needs AVX2 and BMI2; kAvx512 needs F, BW, VL, DQ, VBMI and VBMI2.
+/// The ISAs that this CPU and operating system can run, weakest first. kAvx2 needs AVX2 and BMI2; kAvx512 needs F, BW,
+/// VL, DQ, VBMI and VBMI2.
 std::span<const Isa> SupportedIsas();
 
-/// The ISA kernels are picked for: the best supported one, or the one FLYWEIGHT_ISA names when it is supported, or what ForceIsa set.
+/// The ISA kernels are picked for: the best supported one, or the one FLYWEIGHT_ISA names when it is supported, or what
+/// ForceIsa set.
 Isa ActiveIsa();
 
-/// Pins ActiveIsa (tests, benchmarks); nothing restores the default. Returns false, changing nothing, where the CPU lacks it.
+/// Pins ActiveIsa (tests, benchmarks); nothing restores the default. Returns false, changing nothing, where the CPU
+/// lacks it.
 bool ForceIsa(std::optional<Isa> isa);
 
 /// One entry an ISA, for kernels that differ by ISA. `Pick` returns the strongest non-null entry not above ActiveIsa().

@@ -22,13 +22,15 @@ struct Extent {
 /// Which parser annotated the file. Numbers are written into archives and never change meaning.
 enum class ContainerFormat : uint8_t { kRaw = 0, kSafetensors = 1 };
 
-/// A file as an ordered list of extents that covers [0, file size) exactly. Annotation only: writing the extents back in order is the file.
+/// A file as an ordered list of extents that covers [0, file size) exactly. Annotation only: writing the extents back
+/// in order is the file.
 struct FileMap {
   ContainerFormat format = ContainerFormat::kRaw;
   std::vector<Extent> extents;
 };
 
-/// Errors: kCorrupt unless the extents are contiguous from 0 to `file_size_bytes` and every tensor of a known dtype has the size of its shape.
+/// Errors: kCorrupt unless the extents are contiguous from 0 to `file_size_bytes` and every tensor of a known dtype has
+/// the size of its shape.
 Status ValidateFileMap(const FileMap& map, uint64_t file_size_bytes);
 
 /// The map of a file nobody understands: one raw extent (none where the file is empty).
