@@ -1,0 +1,137 @@
+#include "codec/chunk_encoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "codec/float_codec.h"
+#include "codec/planes_codec.h"
+#include "codec/scratch.h"
+
+namespace flyweight {
+namespace {
+
+constexpr int kZstdLevel = 3;
+constexpr size_t kSmallChunkBytes = size_t{1} << 15;
+constexpr size_t kRepeatSampleWords = 4096;
+constexpr size_t kRepeatRunWords = 64;
+
+bool IsConstant(ByteSpan chunk, size_t element_bytes) {
+  size_t probe = std::min<size_t>(chunk.size() - element_bytes, 4096);
+  if (std::memcmp(chunk.data(), chunk.data() + element_bytes, probe) != 0) return false;
+  return std::memcmp(chunk.data(), chunk.data() + element_bytes, chunk.size() - element_bytes) == 0;
+}
+
+// Whether 8-byte words repeat their predecessor often enough in a sample that zstd's matches may beat entropy coding: zero rows, padding, copies.
+bool LooksRepetitive(ByteSpan chunk) {
+  size_t word_count = chunk.size() / 8;
+  if (word_count < 2 * kRepeatRunWords) return true;
+  size_t run_count = std::max<size_t>(1, std::min(kRepeatSampleWords, word_count) / kRepeatRunWords);
+  size_t step = (word_count - kRepeatRunWords) / run_count;
+  size_t repeated = 0;
+  for (size_t r = 0; r < run_count; ++r) {
+    const std::byte* run = chunk.data() + r * step * 8;
+    for (size_t w = 1; w < kRepeatRunWords; ++w) repeated += LoadLe<uint64_t>(run + 8 * w) == LoadLe<uint64_t>(run + 8 * (w - 1));
+  }
+  return repeated * 16 > run_count * kRepeatRunWords;
+}
+
+// Keeps the smallest of several encodings of one chunk in `payload`; each may only write where it would win.
+class Contest {
+ public:
+  Contest(ByteSpan chunk, MutableByteSpan payload, AlignedBuffer& trial) : chunk_(chunk), payload_(payload), trial_(trial) {}
+
+  template <typename Encode>
+  void Try(CodecId codec, const Encode& encode) {
+    if (best_.payload_bytes == 0) {
+      best_ = {codec, encode(payload_.first(std::min(payload_.size(), chunk_.size())))};
+      return;
+    }
+    trial_.Resize(chunk_.size());
+    size_t written = encode(MutableByteSpan(trial_.data(), chunk_.size()));
+    if (written == 0 || written >= best_.payload_bytes) return;
+    std::memcpy(payload_.data(), trial_.data(), written);
+    best_ = {codec, written};
+  }
+
+  EncodedChunk Finish() {
+    if (best_.payload_bytes != 0 && best_.payload_bytes < chunk_.size()) return best_;
+    std::memcpy(payload_.data(), chunk_.data(), chunk_.size());
+    return {CodecId::kStored, chunk_.size()};
+  }
+
+ private:
+  ByteSpan chunk_;
+  MutableByteSpan payload_;
+  AlignedBuffer& trial_;
+  EncodedChunk best_;
+};
+
+bool IsFloat(DType dtype) { return Describe(dtype).exponent_bits != 0 && Describe(dtype).bits >= 16; }
+
+uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
+  return head.chunk_bytes / Describe(head.side->floats->layout).word_bytes * chunk_index;
+}
+
+// The codecs that are simple enough to hash the chunk after it is whole.
+Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+  const size_t element_bytes = ElementBytes(head.dtype);
+  switch (codec) {
+    case static_cast<uint8_t>(CodecId::kStored):
+      if (payload.size() != chunk.size()) return Error{ErrorCode::kCorrupt, 0, "a stored chunk has the wrong size"};
+      if (!chunk.empty()) std::memcpy(chunk.data(), payload.data(), chunk.size());
+      return {};
+    case static_cast<uint8_t>(CodecId::kConstant):
+      if (payload.size() != element_bytes) return Error{ErrorCode::kCorrupt, 0, "a constant chunk does not hold one element"};
+      for (size_t i = 0; i < chunk.size(); i += element_bytes) std::memcpy(chunk.data() + i, payload.data(), element_bytes);
+      return {};
+    case static_cast<uint8_t>(CodecId::kZstd):
+      return scratch.planes.zstd.Decode(payload, chunk);
+    case static_cast<uint8_t>(CodecId::kPlanes):
+      return DecodePlanesChunk(payload, element_bytes, chunk, scratch);
+    default:
+      return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(codec)};
+  }
+}
+
+}  // namespace
+
+EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload, CodecScratch::Impl& scratch) {
+  size_t element_bytes = ElementBytes(head.dtype);
+  if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {
+    std::memcpy(payload.data(), chunk.data(), element_bytes);
+    return {CodecId::kConstant, element_bytes};
+  }
+
+  Contest contest(chunk, payload, scratch.trial);
+  bool float_fields = head.side->floats && chunk.size() / Describe(head.side->floats->layout).word_bytes >= kHeadIteration;
+  bool small = chunk.size() <= kSmallChunkBytes;
+  bool repetitive = LooksRepetitive(chunk);
+  if (float_fields) {
+    contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
+      return EncodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), chunk, target, scratch);
+    });
+  }
+  if (!float_fields || small) {
+    bool rotate = IsFloat(head.dtype);
+    contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) { return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch); });
+  }
+  if (!IsFloat(head.dtype) || repetitive) {
+    contest.Try(CodecId::kZstd, [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
+  }
+  return contest.Finish();
+}
+
+Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
+                                    CodecScratch::Impl& scratch) {
+  if (codec == static_cast<uint8_t>(CodecId::kFloat)) {
+    if (!head.side->floats) return Error{ErrorCode::kCorrupt, 0, "a float chunk in a record without float fields"};
+    uint64_t checksum = 0;
+    FLYWEIGHT_TRY(DecodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), payload, chunk, scratch, checksum));
+    return checksum;
+  }
+  FLYWEIGHT_TRY(DecodeSimpleChunk(head, codec, payload, chunk, scratch));
+  return Xxh3(chunk);
+}
+
+}  // namespace flyweight

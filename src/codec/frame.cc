@@ -1,0 +1,80 @@
+#include <cstring>
+#include <string>
+
+#include "codec/chunk_encoder.h"
+#include "codec/record.h"
+#include "codec/scratch.h"
+
+namespace flyweight {
+namespace {
+
+constexpr uint64_t kPayloadSlackBytes = 64;
+constexpr size_t kCodecOffset = 4;
+constexpr size_t kDecodedHashOffset = 8;
+constexpr size_t kEncodedHashOffset = 16;
+
+// Of the first 16 bytes and the payload, which do not lie side by side: the hash of the payload takes the place of the encoded checksum while hashing.
+uint64_t EncodedChecksum(ByteSpan frame) {
+  std::byte head_and_payload_hash[kFrameHeaderBytes];
+  std::memcpy(head_and_payload_hash, frame.data(), kEncodedHashOffset);
+  StoreLe(head_and_payload_hash + kEncodedHashOffset, Xxh3(frame.subspan(kFrameHeaderBytes)));
+  return Xxh3(head_and_payload_hash);
+}
+
+// Checks everything about a frame but its payload's content.
+Status CheckFrame(ByteSpan frame, const ChunkEntry& entry) {
+  if (frame.size() < kFrameHeaderBytes) return Error{ErrorCode::kTruncated, 0, "a frame is cut off"};
+  if (frame.size() != entry.frame_bytes || LoadLe<uint32_t>(frame.data()) != frame.size() - kFrameHeaderBytes) {
+    return Error{ErrorCode::kCorrupt, 0, "a frame has another size than its chunk table says"};
+  }
+  if (LoadLe<uint64_t>(frame.data() + kEncodedHashOffset) != EncodedChecksum(frame)) {
+    return Error{ErrorCode::kChecksumMismatch, kEncodedHashOffset, "a frame's stored bytes are damaged"};
+  }
+  for (size_t i = kCodecOffset + 1; i < kDecodedHashOffset; ++i) {
+    if (frame[i] != std::byte{0}) return Error{ErrorCode::kUnsupportedFeature, i, "a frame uses reserved bytes"};
+  }
+  if (LoadLe<uint64_t>(frame.data() + kDecodedHashOffset) != entry.decoded_xxh3) {
+    return Error{ErrorCode::kCorrupt, kDecodedHashOffset, "a frame is not the one its chunk table names"};
+  }
+  return {};
+}
+
+}  // namespace
+
+uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
+
+ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame, CodecScratch& scratch) {
+  ChunkEntry entry;
+  entry.decoded_xxh3 = Xxh3(chunk);
+  EncodedChunk encoded = EncodeChunk(plan.head, chunk_index, chunk, frame.subspan(kFrameHeaderBytes), scratch.impl());
+  entry.frame_bytes = static_cast<uint32_t>(kFrameHeaderBytes + encoded.payload_bytes);
+  std::memset(frame.data(), 0, kFrameHeaderBytes);
+  StoreLe(frame.data(), static_cast<uint32_t>(encoded.payload_bytes));
+  StoreLe(frame.data() + kCodecOffset, static_cast<uint8_t>(encoded.codec));
+  StoreLe(frame.data() + kDecodedHashOffset, entry.decoded_xxh3);
+  StoreLe(frame.data() + kEncodedHashOffset, EncodedChecksum(frame.first(entry.frame_bytes)));
+  return entry;
+}
+
+Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes, const ChunkEntry& entry,
+                   MutableByteSpan target, CodecScratch& scratch) {
+  FLYWEIGHT_TRY(CheckFrame(frame, entry));
+  if (readable_bytes < frame.size() + kDecodePaddingBytes) {
+    AlignedBuffer& padded = scratch.impl().padded;
+    padded.Resize(frame.size() + kDecodePaddingBytes);
+    std::memcpy(padded.data(), frame.data(), frame.size());
+    std::memset(padded.data() + frame.size(), 0, kDecodePaddingBytes);
+    frame = {padded.data(), frame.size()};
+  }
+  auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
+  FLYWEIGHT_ASSIGN(uint64_t checksum,
+                   DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes), target, scratch.impl()));
+  if (checksum != entry.decoded_xxh3) {
+    return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset, "a chunk's decoded bytes do not match their checksum"};
+  }
+  return {};
+}
+
+Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) { return CheckFrame(frame, entry); }
+
+}  // namespace flyweight

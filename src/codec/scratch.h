@@ -1,0 +1,27 @@
+#pragma once
+
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "codec/plane_coder.h"
+#include "codec/record.h"
+
+namespace flyweight {
+
+struct CodecScratch::Impl {
+  PlaneScratch planes;
+  AlignedBuffer heads;
+  AlignedBuffer low;
+  AlignedBuffer shifts;
+  AlignedBuffer symbols;
+  AlignedBuffer streams;
+  AlignedBuffer patched;
+  AlignedBuffer trial;   ///< a second encoding of a chunk, to compare
+  AlignedBuffer padded;  ///< a frame that came without readable bytes behind it
+  AlignedBuffer sample;
+  std::vector<int8_t> row_shifts;
+  std::vector<float> column_sums;
+  std::vector<float> row_means;
+};
+
+}  // namespace flyweight
