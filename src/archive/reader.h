@@ -61,13 +61,15 @@ struct OpenRecord {
 class ArchiveReader {
  public:
   /// Reads footer and index (the second copy where the first is damaged). The source must outlive the reader.
-  /// Errors: kCorrupt (not an archive, or damaged), kTruncated, kChecksumMismatch, kUnsupportedVersion, kUnsupportedFeature, kLimitExceeded, kIo.
+  /// Errors: kCorrupt (not an archive, or damaged), kTruncated, kChecksumMismatch, kUnsupportedVersion,
+  /// kUnsupportedFeature, kLimitExceeded, kIo.
   static Result<ArchiveReader> Open(const ByteSource& source);
 
   const ArchiveIndex& index() const { return *index_; }
   const ByteSource& source() const { return *source_; }
   uint64_t archive_bytes() const { return source_->size(); }
-  /// What Open found damaged but could do without ("first index"); empty for a sound archive. `verify` treats any entry as an error.
+  /// What Open found damaged but could do without ("first index"); empty for a sound archive. `verify` treats any entry
+  /// as an error.
   const std::vector<std::string>& damage() const { return damage_; }
 
   /// The extent that holds the bytes: itself, or the one a "same as" extent points to.
@@ -76,11 +78,13 @@ class ArchiveReader {
   /// Reads and checks head and chunk table of a record extent. Precondition: extent.place == kRecord.
   Result<OpenRecord> OpenRecordOf(const IndexExtent& extent) const;
 
-  /// Reads and decodes one chunk into `target`, verifying both checksums. `target.size()` must be the chunk's decoded bytes. Thread-safe with a scratch a thread.
-  Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target, CodecScratch& scratch) const;
+  /// Reads and decodes one chunk into `target`, verifying both checksums. `target.size()` must be the chunk's decoded
+  /// bytes. Thread-safe with a scratch a thread.
+  Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target,
+                     CodecScratch& scratch) const;
 
-  /// Decodes bytes [begin, begin + target.size()) of an extent (inline, record or same), reading only the chunks it needs.
-  /// Errors: kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
+  /// Decodes bytes [begin, begin + target.size()) of an extent (inline, record or same), reading only the chunks it
+  /// needs. Errors: kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
   Status DecodeRange(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const;
 
  private:

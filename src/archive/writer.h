@@ -10,8 +10,9 @@
 
 namespace flyweight {
 
-/// Writes an archive front to back; any sink will do, a pipe too. Calls in this order: Begin, then for each record BeginRecord,
-/// AppendFrame for each chunk in order, EndRecord; last Finish with the index, whose record extents carry what EndRecord returned.
+/// Writes an archive front to back; any sink will do, a pipe too. Calls in this order: Begin, then for each record
+/// BeginRecord, AppendFrame for each chunk in order, EndRecord; last Finish with the index, whose record extents carry
+/// what EndRecord returned.
 class ArchiveWriter {
  public:
   explicit ArchiveWriter(ByteSink& sink) : sink_(sink) {}
@@ -26,7 +27,8 @@ class ArchiveWriter {
     uint64_t record_check = 0;
   };
   Result<RecordPlace> EndRecord();
-  /// Writes both index sections and the footer. Errors: kInvalidArgument where the index does not describe what was written; those of the sink.
+  /// Writes both index sections and the footer. Errors: kInvalidArgument where the index does not describe what was
+  /// written; those of the sink.
   Status Finish(const ArchiveIndex& index);
 
   uint64_t bytes_written() const { return position_; }
@@ -38,6 +40,9 @@ class ArchiveWriter {
   uint64_t record_offset_ = 0;
   std::vector<std::byte> record_head_;
   std::vector<ChunkEntry> record_table_;
+  uint64_t record_chunk_count_ = 0;
+  bool record_open_ = false;
+  std::vector<RecordPlace> places_;  ///< of all records, in ascending order of offset
 };
 
 }  // namespace flyweight

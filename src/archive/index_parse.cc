@@ -1,0 +1,166 @@
+#include <algorithm>
+#include <string>
+
+#include "archive/index.h"
+#include "archive/wire.h"
+
+namespace flyweight {
+namespace {
+
+Error CorruptAt(const ReadCursor& cursor, const std::string& what) {
+  return {ErrorCode::kCorrupt, cursor.offset(), what};
+}
+
+/// A count of things that take at least `min_bytes` each is only believed where the bytes left could hold them.
+Status CheckCount(const ReadCursor& cursor, uint64_t count, uint64_t min_bytes, uint64_t limit,
+                  const std::string& what) {
+  if (count > cursor.remaining() / min_bytes) {
+    return Error{ErrorCode::kTruncated, cursor.offset(),
+                 std::to_string(count) + " " + what + " do not fit into the " + std::to_string(cursor.remaining()) +
+                     " bytes that are left"};
+  }
+  if (count > limit) {
+    return Error{
+        ErrorCode::kLimitExceeded, cursor.offset(),
+        std::to_string(count) + " " + what + " are more than the " + std::to_string(limit) + " this program accepts"};
+  }
+  return Status::Ok();
+}
+
+Result<bool> ReadFlag(ReadCursor& cursor, const std::string& what) {
+  FLYWEIGHT_ASSIGN(auto value, cursor.Read<uint8_t>());
+  if (value > 1) return CorruptAt(cursor, what + " must be 0 or 1");
+  return value == 1;
+}
+
+Result<std::string> ReadName(ReadCursor& cursor) {
+  FLYWEIGHT_ASSIGN(auto name_bytes, cursor.Read<uint16_t>());
+  FLYWEIGHT_ASSIGN(ByteSpan name, cursor.Take(name_bytes));
+  return std::string(AsText(name));
+}
+
+Result<Digest> ReadDigest(ReadCursor& cursor) {
+  Digest digest;
+  FLYWEIGHT_ASSIGN(ByteSpan bytes, cursor.Take(digest.size()));
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  return digest;
+}
+
+Status ReadTensor(ReadCursor& cursor, IndexExtent& extent) {
+  FLYWEIGHT_ASSIGN(auto dtype, cursor.Read<uint16_t>());
+  extent.dtype = static_cast<DType>(dtype);
+  FLYWEIGHT_ASSIGN(auto rank, cursor.Read<uint8_t>());
+  FLYWEIGHT_ASSIGN(auto reserved, cursor.Read<uint8_t>());
+  if (reserved != 0) return CorruptAt(cursor, "a reserved byte of a tensor is not 0");
+  FLYWEIGHT_TRY(CheckCount(cursor, rank, sizeof(uint64_t), wire::kRankMax, "dimensions"));
+  extent.shape.resize(rank);
+  for (uint64_t& dimension : extent.shape) {
+    FLYWEIGHT_ASSIGN(dimension, cursor.Read<uint64_t>());
+  }
+  FLYWEIGHT_ASSIGN(extent.name, ReadName(cursor));
+  FLYWEIGHT_ASSIGN(auto algorithm, cursor.Read<uint8_t>());
+  extent.digest_algorithm = static_cast<DigestAlgorithm>(algorithm);
+  FLYWEIGHT_ASSIGN(extent.digest, ReadDigest(cursor));
+  return Status::Ok();
+}
+
+Status ReadInline(ReadCursor& cursor, IndexExtent& extent) {
+  FLYWEIGHT_ASSIGN(auto stored_bytes, cursor.Read<uint32_t>());
+  if (stored_bytes > wire::kInlineMaxBytes) return CorruptAt(cursor, "an inline extent has more than 4096 bytes");
+  FLYWEIGHT_ASSIGN(ByteSpan bytes, cursor.Take(stored_bytes));
+  extent.inline_bytes.assign(bytes.begin(), bytes.end());
+  return Status::Ok();
+}
+
+Status ReadPlace(ReadCursor& cursor, IndexExtent& extent) {
+  switch (extent.place) {
+    case PlaceKind::kInline:
+      return ReadInline(cursor, extent);
+    case PlaceKind::kRecord: {
+      FLYWEIGHT_ASSIGN(extent.record_offset, cursor.Read<uint64_t>());
+      FLYWEIGHT_ASSIGN(extent.record_bytes, cursor.Read<uint64_t>());
+      FLYWEIGHT_ASSIGN(extent.record_check, cursor.Read<uint64_t>());
+      return Status::Ok();
+    }
+    case PlaceKind::kSame: {
+      FLYWEIGHT_ASSIGN(extent.same_as, cursor.Read<uint64_t>());
+      return Status::Ok();
+    }
+    case PlaceKind::kExternal:
+      return Error{ErrorCode::kUnsupportedFeature, cursor.offset(),
+                   "its bytes lie outside the archive; a newer flyweight is needed"};
+  }
+  return CorruptAt(cursor, "an extent of unknown kind");
+}
+
+Status ReadExtent(ReadCursor& cursor, IndexExtent& extent) {
+  FLYWEIGHT_ASSIGN(auto kind, cursor.Read<uint8_t>());
+  if (kind > static_cast<uint8_t>(PlaceKind::kExternal)) {
+    return CorruptAt(cursor, "extent kind " + std::to_string(kind) + " is unknown");
+  }
+  extent.place = static_cast<PlaceKind>(kind);
+  FLYWEIGHT_ASSIGN(extent.is_tensor, ReadFlag(cursor, "is_tensor"));
+  FLYWEIGHT_ASSIGN(extent.decoded_bytes, cursor.Read<uint64_t>());
+  if (extent.is_tensor) FLYWEIGHT_TRY(ReadTensor(cursor, extent));
+  return ReadPlace(cursor, extent);
+}
+
+Status SkipAttributes(ReadCursor& cursor) {
+  FLYWEIGHT_ASSIGN(auto count, cursor.Read<uint32_t>());
+  FLYWEIGHT_TRY(CheckCount(cursor, count, wire::kAttributeMinBytes, count, "attributes"));
+  for (uint32_t i = 0; i < count; ++i) {
+    FLYWEIGHT_TRY(cursor.Read<uint16_t>());
+    FLYWEIGHT_ASSIGN(auto value_bytes, cursor.Read<uint32_t>());
+    FLYWEIGHT_TRY(cursor.Take(value_bytes));
+  }
+  return Status::Ok();
+}
+
+Status ReadFile(ReadCursor& cursor, uint64_t extent_limit, IndexFile& file) {
+  FLYWEIGHT_ASSIGN(file.name, ReadName(cursor));
+  FLYWEIGHT_ASSIGN(auto container_format, cursor.Read<uint8_t>());
+  file.container_format = static_cast<ContainerFormat>(container_format);
+  FLYWEIGHT_ASSIGN(file.has_sha256, ReadFlag(cursor, "has_sha256"));
+  FLYWEIGHT_ASSIGN(file.sha256, ReadDigest(cursor));
+  FLYWEIGHT_ASSIGN(file.file_bytes, cursor.Read<uint64_t>());
+  FLYWEIGHT_TRY(SkipAttributes(cursor));
+  FLYWEIGHT_ASSIGN(auto extent_count, cursor.Read<uint64_t>());
+  FLYWEIGHT_TRY(CheckCount(cursor, extent_count, wire::kExtentMinBytes, extent_limit, "extents"));
+  file.extents.resize(static_cast<size_t>(extent_count));
+  for (size_t i = 0; i < file.extents.size(); ++i) {
+    auto status = ReadExtent(cursor, file.extents[i]);
+    if (!status.ok()) return WithContext(status.take_error(), "extent " + std::to_string(i));
+  }
+  return Status::Ok();
+}
+
+Result<ArchiveIndex> ParseBody(ByteSpan body) {
+  ReadCursor cursor(body);
+  ArchiveIndex index;
+  FLYWEIGHT_ASSIGN(auto file_count, cursor.Read<uint32_t>());
+  FLYWEIGHT_ASSIGN(auto reserved, cursor.Read<uint32_t>());
+  if (reserved != 0) return CorruptAt(cursor, "a reserved field is not 0");
+  FLYWEIGHT_TRY(CheckCount(cursor, file_count, wire::kFileMinBytes, wire::kFileMaxCount, "files"));
+  index.files.resize(file_count);
+  uint64_t extent_limit = wire::kExtentMaxCount;
+  for (size_t i = 0; i < index.files.size(); ++i) {
+    auto status = ReadFile(cursor, extent_limit, index.files[i]);
+    if (!status.ok()) return WithContext(status.take_error(), "file " + std::to_string(i));
+    extent_limit -= index.files[i].extents.size();
+  }
+  if (cursor.remaining() != 0) {
+    return CorruptAt(cursor, std::to_string(cursor.remaining()) + " bytes are left after the last file");
+  }
+  return index;
+}
+
+}  // namespace
+
+Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset) {
+  auto index = ParseBody(body);
+  if (!index.ok()) return WithContext(index.take_error(), "index");
+  FLYWEIGHT_TRY(ValidateIndex(index.value(), records_end_offset));
+  return index;
+}
+
+}  // namespace flyweight

@@ -1,0 +1,124 @@
+#include <string>
+
+#include "archive/index.h"
+#include "archive/wire.h"
+#include "base/checked.h"
+
+namespace flyweight {
+namespace {
+
+constexpr uint64_t kRecordMinBytes = kRecordHeadMinBytes + kFrameHeaderBytes + kChunkEntryBytes;
+
+Error Corrupt(const std::string& what) { return {ErrorCode::kCorrupt, 0, what}; }
+
+Status CheckTensor(const IndexExtent& extent) {
+  if (extent.name.size() > wire::kNameMaxBytes) return Corrupt("the tensor's name is longer than 65535 bytes");
+  if (extent.shape.size() > wire::kRankMax) return Corrupt("the tensor has more than 255 dimensions");
+  bool known_size = extent.dtype != DType::kOpaque && Describe(extent.dtype).dtype == extent.dtype;
+  if (known_size && TensorBytes(extent.dtype, extent.shape) != extent.decoded_bytes) {
+    return Corrupt("the tensor's shape does not give its " + std::to_string(extent.decoded_bytes) + " bytes");
+  }
+  if (extent.digest_algorithm == DigestAlgorithm::kNone) {
+    if (extent.digest != Digest{}) return Corrupt("a digest that is not there must be 32 zero bytes");
+  } else if (extent.digest_algorithm != DigestAlgorithm::kSha256Tree) {
+    return Error{ErrorCode::kUnsupportedFeature, 0,
+                 "the tensor's digest is of an unknown kind; a newer flyweight is needed"};
+  }
+  return Status::Ok();
+}
+
+Status CheckRecordPlace(const IndexExtent& extent, uint64_t records_end_offset) {
+  if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
+  auto end = CheckedAdd(extent.record_offset, extent.record_bytes);
+  if (extent.record_offset < wire::kHeaderBytes || !end || *end > records_end_offset) {
+    return Corrupt("its record does not lie between the header and the index");
+  }
+  if (extent.record_bytes < kRecordMinBytes) return Corrupt("its record is too small to be one");
+  // So that nobody sets aside memory for more than the record could ever give.
+  uint64_t most_chunks = (extent.record_bytes - kRecordHeadMinBytes) / (kFrameHeaderBytes + kChunkEntryBytes);
+  if (CeilDiv(extent.decoded_bytes, kChunkMaxBytes) > most_chunks) {
+    return Corrupt("its record is too small for its " + std::to_string(extent.decoded_bytes) + " bytes");
+  }
+  return Status::Ok();
+}
+
+Status CheckSamePlace(const IndexExtent& extent, const std::vector<const IndexExtent*>& earlier) {
+  if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
+  if (extent.same_as >= earlier.size()) return Corrupt("it is said to be the same as an extent that is not before it");
+  const IndexExtent& other = *earlier[static_cast<size_t>(extent.same_as)];
+  if (other.place != PlaceKind::kInline && other.place != PlaceKind::kRecord) {
+    return Corrupt("it is said to be the same as an extent that holds no bytes itself");
+  }
+  if (other.decoded_bytes != extent.decoded_bytes)
+    return Corrupt("it is said to be the same as an extent of another size");
+  return Status::Ok();
+}
+
+Status CheckPlace(const IndexExtent& extent, const std::vector<const IndexExtent*>& earlier,
+                  uint64_t records_end_offset) {
+  switch (extent.place) {
+    case PlaceKind::kInline:
+      if (extent.inline_bytes.size() > wire::kInlineMaxBytes)
+        return Corrupt("it is inline but has more than 4096 bytes");
+      if (extent.inline_bytes.size() != extent.decoded_bytes)
+        return Corrupt("its inline bytes are not as many as its bytes");
+      return Status::Ok();
+    case PlaceKind::kRecord:
+      return CheckRecordPlace(extent, records_end_offset);
+    case PlaceKind::kSame:
+      return CheckSamePlace(extent, earlier);
+    case PlaceKind::kExternal:
+      break;
+  }
+  return Error{ErrorCode::kUnsupportedFeature, 0, "its bytes lie outside the archive"};
+}
+
+Status CheckFileFields(const IndexFile& file) {
+  if (file.name.size() > wire::kNameMaxBytes) return Corrupt("its name is longer than 65535 bytes");
+  if (file.name.find('/') != std::string::npos || file.name.find('\0') != std::string::npos || file.name == "." ||
+      file.name == "..") {
+    return Corrupt("its name is not the plain name of a file");
+  }
+  if (!file.has_sha256 && file.sha256 != Digest{}) return Corrupt("a SHA-256 that is not there must be 32 zero bytes");
+  return Status::Ok();
+}
+
+Status CheckFile(const IndexFile& file, std::vector<const IndexExtent*>& earlier, uint64_t records_end_offset) {
+  FLYWEIGHT_TRY(CheckFileFields(file));
+  uint64_t total_bytes = 0;
+  for (size_t i = 0; i < file.extents.size(); ++i) {
+    const IndexExtent& extent = file.extents[i];
+    Status status = extent.is_tensor ? CheckTensor(extent) : Status::Ok();
+    if (status.ok()) status = CheckPlace(extent, earlier, records_end_offset);
+    auto sum = CheckedAdd(total_bytes, extent.decoded_bytes);
+    if (status.ok() && !sum) status = Corrupt("its bytes and those before it are over 2^64");
+    if (!status.ok()) return WithContext(status.take_error(), "extent " + std::to_string(i));
+    total_bytes = *sum;
+    earlier.push_back(&extent);
+  }
+  if (total_bytes != file.file_bytes) {
+    return Corrupt("its extents have " + std::to_string(total_bytes) + " bytes but the file " +
+                   std::to_string(file.file_bytes));
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ValidateIndex(const ArchiveIndex& index, uint64_t records_end_offset) {
+  if (index.files.size() > wire::kFileMaxCount)
+    return Error{ErrorCode::kLimitExceeded, 0, "index: more than 2^20 files"};
+  uint64_t extent_count = 0;
+  for (const IndexFile& file : index.files) extent_count += file.extents.size();
+  if (extent_count > wire::kExtentMaxCount) return Error{ErrorCode::kLimitExceeded, 0, "index: more than 2^22 extents"};
+
+  std::vector<const IndexExtent*> earlier;
+  earlier.reserve(static_cast<size_t>(extent_count));
+  for (size_t i = 0; i < index.files.size(); ++i) {
+    auto status = CheckFile(index.files[i], earlier, records_end_offset);
+    if (!status.ok()) return WithContext(status.take_error(), "index: file " + std::to_string(i));
+  }
+  return Status::Ok();
+}
+
+}  // namespace flyweight

@@ -1,0 +1,632 @@
+"""Makes the golden files of single features in tests/golden/v1: one small archive each, and its row in manifest.json.
+
+A file that exists is never written again: what was released must stay readable as it is. Run it after adding a
+function below.
+"""
+
+import hashlib
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "reference"))
+
+import crafter as c  # noqa: E402
+from decoder import Archive as Decoder  # noqa: E402
+
+FEATURES = {}
+
+
+def golden(function):
+    FEATURES[function.__name__] = function
+    return function
+
+
+def generator(seed):
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def bf16(seed, count, scale=0.02, rows=None, columns=None):
+    """Normally distributed weights; `rows` and `columns` scale them by powers of two."""
+    values = generator(seed).standard_normal(count).astype(np.float32) * np.float32(scale)
+    if rows is not None:
+        values *= np.exp2(rows[np.arange(count) // (count // len(rows))]).astype(np.float32)
+    if columns is not None:
+        values *= np.exp2(columns[np.arange(count) % len(columns)]).astype(np.float32)
+    return (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+
+
+def f16(seed, count, scale=0.02):
+    return (generator(seed).standard_normal(count) * scale).astype("<f2").tobytes()
+
+
+def f32(seed, count, scale=0.02):
+    return (generator(seed).standard_normal(count) * scale).astype("<f4").tobytes()
+
+
+def cut(data, chunk_bytes):
+    return [data[i : i + chunk_bytes] for i in range(0, len(data), chunk_bytes)]
+
+
+def one_tensor(dtype, shape, chunk_elements, chunks, side=None, **options):
+    """An archive of one file that is one tensor."""
+    archive = c.Archive(**options)
+    archive.file(b"tensor.bin")
+    archive.record(dtype, chunk_elements, chunks, side, tensor=(b"weight", dtype, shape))
+    return archive.finish()
+
+
+def float_tensor(dtype, layout, data, chunk_elements, **options):
+    """One float tensor whose chunks share a table of the whole."""
+    table = c.table_for(data, layout)
+    chunks = [
+        (chunk, 4, c.float_payload(chunk, layout, table, **options))
+        for chunk in cut(data, chunk_elements * c.ELEMENT_BYTES[dtype])
+    ]
+    return one_tensor(
+        dtype, (len(data) // c.ELEMENT_BYTES[dtype],), chunk_elements, chunks, c.float_side(layout, table)
+    )
+
+
+# Codecs 0 to 2 --------------------------------------------------------------------------------------------------------
+
+
+@golden
+def codec_stored():
+    data = generator(1).bytes(3000)
+    return one_tensor("U8", (3, 1000), 1024, [(chunk, 0, chunk) for chunk in cut(data, 1024)])
+
+
+@golden
+def codec_constant():
+    element = np.float32(-0.0).tobytes()
+    return one_tensor("F32", (700,), 512, [(element * 512, 1, element), (element * 188, 1, element)])
+
+
+@golden
+def codec_constant_elements():
+    """One element of each width, and an opaque one."""
+    archive = c.Archive()
+    archive.file(b"constants")
+    for dtype, width in (("opaque", 1), ("F4", 1), ("BOOL", 1), ("U16", 2), ("F32", 4), ("C64", 8)):
+        element = bytes(range(1, width + 1))
+        shape = (200 if dtype == "F4" else 100,)
+        archive.record(dtype, 100, [(element * 100, 1, element)], tensor=(dtype.encode(), dtype, shape))
+    return archive.finish()
+
+
+@golden
+def codec_zstd():
+    data = np.arange(4000, dtype="<i4").tobytes()
+    return one_tensor("I32", (4000,), 2048, [(chunk, 2, c.zstd(chunk)) for chunk in cut(data, 8192)])
+
+
+@golden
+def codecs_mixed():
+    """A codec of its own in each chunk of one record."""
+    a, b, d, e = generator(2).bytes(512), b"\7\1" * 256, b"ab cd ef" * 64, np.arange(100, dtype="<u2").tobytes()
+    planes = c.u(1, 0) + b"".join(c.plane_zstd(plane) for plane in c.split_planes(e, 2, 0))
+    return one_tensor("U16", (868,), 256, [(a, 0, a), (b, 1, b"\7\1"), (d, 2, c.zstd(d)), (e, 3, planes)])
+
+
+# Codec 3: planes ------------------------------------------------------------------------------------------------------
+
+
+@golden
+def planes_each_method():
+    rng = generator(3)
+    words = rng.integers(0, 256, 1000) | np.arange(1000) // 64 % 4 << 8 | (np.arange(1000) % 7 == 0) << 18 | 0x41000000
+    data = words.astype("<u4").tobytes()
+    p = c.split_planes(data, 4, 0)
+    payload = (
+        c.u(1, 0)
+        + c.plane_stored(p[0])
+        + c.plane_zstd(p[1])
+        + c.plane_masked(p[2], [(4, 0, 16)])
+        + c.plane_constant(p[3])
+    )
+    return one_tensor("U32", (1000,), 1024, [(data, 3, payload)])
+
+
+def rotated(dtype, data):
+    width = c.ELEMENT_BYTES[dtype]
+    payload = c.u(1, 1) + b"".join(c.plane_zstd(plane) for plane in c.split_planes(data, width, 1))
+    return one_tensor(dtype, (len(data) // width,), 4096, [(data, 3, payload)])
+
+
+@golden
+def planes_rotated_f16():
+    return rotated("F16", f16(4, 500))
+
+
+@golden
+def planes_rotated_f32():
+    return rotated("F32", f32(5, 500))
+
+
+@golden
+def planes_rotated_f64():
+    return rotated("F64", generator(6).standard_normal(500).astype("<f8").tobytes())
+
+
+@golden
+def planes_one_byte():
+    """Elements of one byte have one plane; rotating it is allowed."""
+    data = bytes(generator(7).integers(0, 256, 300, dtype=np.uint8) & 0xC3)
+    turned = bytes((value << 1 | value >> 7) & 255 for value in data)
+    payload = c.u(1, 1) + c.plane_masked(turned, [(0x87, 0, 5)])
+    return one_tensor("F8_E4M3", (300,), 512, [(data, 3, payload)])
+
+
+@golden
+def masked_bits_runs():
+    """Runs of every kind of mask: none, one bit, some, seven, all; the last block is short and its base is not 0."""
+    rng = generator(8)
+    runs = [
+        (0, 0x5A, 1),
+        (0x80, 0x01, 2),
+        (0x24, 0x50, 1),
+        (0x7F, 0x80, 3),
+        (255, 0, 2),
+        (0x0F, 0x30, 1),
+        (0x01, 0xFE, 1),
+    ]
+    parts = [
+        (rng.integers(0, 256, 64 * count, dtype=np.uint8) & np.uint8(mask)) | np.uint8(base)
+        for mask, base, count in runs
+    ]
+    data = np.concatenate(parts).tobytes()[:-37]
+    return one_tensor("U8", (len(data),), 1024, [(data, 3, c.u(1, 0) + c.plane_masked(data, runs))])
+
+
+@golden
+def planes_tiny():
+    """Chunks of one element, and planes of fewer bytes than a block."""
+    data = b"\1\2\3\4" + b"\1\2\3\5" + b"\1\2\3\6"
+    chunks = [
+        (d, 3, c.u(1, 0) + b"".join(c.plane_masked(p, [(0, p[0], 1)]) for p in c.split_planes(d, 4, 0)))
+        for d in cut(data, 4)
+    ]
+    return one_tensor("F32", (3,), 1, chunks)
+
+
+# Codec 4: float fields ------------------------------------------------------------------------------------------------
+
+
+@golden
+def float_bf16():
+    return float_tensor("BF16", 1, bf16(10, 2048), 4096)
+
+
+@golden
+def float_f16():
+    return float_tensor("F16", 2, f16(11, 2048), 4096)
+
+
+@golden
+def float_f32():
+    return float_tensor("F32", 3, f32(12, 2048), 4096)
+
+
+@golden
+def float_c64():
+    return float_tensor("C64", 3, f32(13, 2048), 2048)
+
+
+def float_tails(dtype, layout, make):
+    """Word counts around one and two iterations, one record each."""
+    archive = c.Archive()
+    archive.file(b"tails")
+    for count in (1, 2, 63, 511, 512, 513, 1000, 1023, 1024, 1025):
+        data = make(100 + count, count)
+        table = c.table_for(data, layout)
+        archive.record(
+            dtype,
+            4096,
+            [(data, 4, c.float_payload(data, layout, table))],
+            c.float_side(layout, table),
+            tensor=(b"n%d" % count, dtype, (count,)),
+        )
+    return archive.finish()
+
+
+@golden
+def float_tails_bf16():
+    return float_tails("BF16", 1, bf16)
+
+
+@golden
+def float_tails_f16():
+    return float_tails("F16", 2, f16)
+
+
+@golden
+def float_tails_f32():
+    return float_tails("F32", 3, f32)
+
+
+@golden
+def float_chunks():
+    """Five chunks, the last of an odd length."""
+    return float_tensor("BF16", 1, bf16(14, 4 * 700 + 333), 700)
+
+
+def with_special_values(data, exponent_shift, exponent_count, seed):
+    """Every exponent four times in between weights, with random mantissas and signs, and both zeros and infinities."""
+    words = np.frombuffer(data, dtype="<u2").copy()
+    rng = generator(seed)
+    exponents = np.repeat(np.arange(exponent_count), 4) << exponent_shift
+    special = exponents | rng.integers(0, 65536, len(exponents)) & (0x8000 | (1 << exponent_shift) - 1)
+    special = np.concatenate(
+        [special, [0, 0x8000], [(exponent_count - 1) << exponent_shift | sign for sign in (0, 0x8000)]]
+    )
+    words[rng.choice(len(words), len(special), replace=False)] = special
+    return words.astype("<u2").tobytes()
+
+
+@golden
+def float_special_values_bf16():
+    return float_tensor("BF16", 1, with_special_values(bf16(15, 8192), 7, 256, 15), 4096)
+
+
+@golden
+def float_special_values_f16():
+    return float_tensor("F16", 2, with_special_values(f16(16, 8192), 10, 32, 16), 8192)
+
+
+@golden
+def float_own_table():
+    """The second chunk has other exponents and a table of its own; the third goes back to the record's."""
+    parts = [bf16(17, 1024), bf16(18, 1024, scale=1e20), bf16(19, 1024)]
+    table = c.table_for(parts[0], 1)
+    own = c.table_for(parts[1], 1, palette=5, second=3)
+    chunks = [
+        (parts[0], 4, c.float_payload(parts[0], 1, table)),
+        (parts[1], 4, c.float_payload(parts[1], 1, own, own_table=True)),
+        (parts[2], 4, c.float_payload(parts[2], 1, table)),
+    ]
+    return one_tensor("BF16", (3072,), 1024, chunks, c.float_side(1, table))
+
+
+@golden
+def float_table_sizes():
+    """The smallest table (one exponent, no second) and the largest (16 and 15)."""
+    archive = c.Archive()
+    archive.file(b"tables")
+    for palette, second in ((1, 0), (1, 15), (16, 0), (16, 15)):
+        rng = generator(20)
+        exponents = np.where(rng.random(1024) < 0.85, 120, rng.integers(100, 140, 1024))
+        data = (rng.integers(0, 65536, 1024) & 0x807F | exponents << 7).astype("<u2").tobytes()
+        table = c.table_for(data, 1, palette, second)
+        archive.record(
+            "BF16",
+            1024,
+            [(data, 4, c.float_payload(data, 1, table))],
+            c.float_side(1, table),
+            tensor=(b"%d-%d" % (palette, second), "BF16", (1024,)),
+        )
+    return archive.finish()
+
+
+@golden
+def float_patches():
+    """Patches by rank, by their own byte (rank 15), on neighbours, on the last coded word, over gaps of 4095 and up."""
+    words = np.frombuffer(bf16(21, 20480), dtype="<u2").copy()
+    for exponent in set(range(256)) - set(range(110, 126)):
+        words[(words >> 7 & 255) == exponent] ^= np.uint16((exponent ^ 118) << 7)  # only 110..125 are left
+    places = [0, 1, 2, 700, 700 + 4094, 700 + 4094 + 4095, 13000, 13000 + 4096, 20479]
+    for place, exponent in zip(places, (1, 254, 200, 1, 254, 1, 255, 0, 77), strict=True):
+        words[place] = words[place] & 0x807F | exponent << 7
+    data = words.astype("<u2").tobytes()
+    table = c.Table(range(110, 126), [1, 254], c.count_heads(data, 1))
+    return one_tensor("BF16", (20480,), 20480, [(data, 4, c.float_payload(data, 1, table))], c.float_side(1, table))
+
+
+def recentred(
+    rows=None,
+    columns=None,
+    coded=c.shifts_stored,
+    dtype="BF16",
+    layout=1,
+    seed=30,
+    chunk_elements=1000,
+    words_an_element=1,
+    spread=20,
+):
+    """A matrix of 40 x 96 words, whose rows and columns have scales of their own, in chunks that end inside rows."""
+    rng = generator(seed)
+    row_shifts = rng.integers(-spread, spread + 1, 40) if rows else np.zeros(40, dtype=np.int64)
+    column_shifts = rng.integers(-spread, spread + 1, 96) if columns else np.zeros(96, dtype=np.int64)
+    scale = np.exp2((row_shifts[:, None] + column_shifts[None, :]).astype(np.float64)) * 0.02
+    values = rng.standard_normal((40, 96)) * scale
+    if layout == 2:
+        data = values.astype("<f2").tobytes()
+    else:
+        words = values.astype("<f4").view("<u4").reshape(-1)
+        data = (words >> 16).astype("<u2").tobytes() if layout == 1 else words.tobytes()
+    width = c.ELEMENT_BYTES[dtype] // words_an_element
+    shifts = np.add.outer(row_shifts, column_shifts).reshape(-1)
+    table = c.table_for(data, layout, shifts=shifts)
+    chunks, word = [], 0
+    for chunk in cut(data, chunk_elements * width * words_an_element):
+        count = len(chunk) // width
+        row_vector = coded(row_shifts[word // 96 : (word + count - 1) // 96 + 1].tolist()) if rows else None
+        chunks.append(
+            (chunk, 4, c.float_payload(chunk, layout, table, row_shifts=row_vector, shifts=shifts[word : word + count]))
+        )
+        word += count
+    modes = bool(rows) | bool(columns) << 1
+    side = c.float_side(layout, table, modes, 96, coded(column_shifts.tolist()) if columns else b"")
+    return one_tensor(dtype, (40, 96 // words_an_element), chunk_elements, chunks, side)
+
+
+@golden
+def recentred_rows():
+    return recentred(rows=True)
+
+
+@golden
+def recentred_columns():
+    return recentred(columns=True)
+
+
+@golden
+def recentred_both():
+    return recentred(rows=True, columns=True)
+
+
+@golden
+def recentred_unary():
+    return recentred(rows=True, columns=True, coded=c.shifts_unary, spread=3)
+
+
+@golden
+def recentred_unary_wide():
+    """Every value a signed byte can have."""
+    values = list(range(-128, 128))
+    shifts = np.tile(np.array(values), 4)
+    words = np.frombuffer(bf16(31, 1024), dtype="<u2").astype(np.int64)
+    data = (words & 0x807F | ((words >> 7) + shifts) % 256 << 7).astype("<u2").tobytes()
+    table = c.table_for(data, 1, shifts=shifts)
+    side = c.float_side(1, table, 2, 256, c.shifts_unary(values))
+    return one_tensor("BF16", (4, 256), 1024, [(data, 4, c.float_payload(data, 1, table, shifts=shifts))], side)
+
+
+@golden
+def recentred_zstd():
+    return recentred(rows=True, columns=True, coded=c.shifts_zstd)
+
+
+@golden
+def recentred_f16():
+    return recentred(rows=True, columns=True, dtype="F16", layout=2, spread=2)
+
+
+@golden
+def recentred_f32():
+    return recentred(rows=True, columns=True, dtype="F32", layout=3)
+
+
+@golden
+def recentred_c64():
+    return recentred(rows=True, columns=True, dtype="C64", layout=3, words_an_element=2, chunk_elements=500)
+
+
+@golden
+def recentred_columns_of_one():
+    """One column: a shift vector of one value, and rows of one word each."""
+    data = bf16(32, 1100, rows=np.arange(1100) % 3)
+    shifts = np.arange(1100) % 3 - 1
+    table = c.table_for(data, 1, shifts=shifts)
+    payload = c.float_payload(data, 1, table, row_shifts=c.shifts_unary((shifts + 1).tolist()), shifts=shifts)
+    side = c.float_side(1, table, 3, 1, c.shifts_unary([-1]))
+    return one_tensor("BF16", (1100, 1), 2048, [(data, 4, payload)], side)
+
+
+@golden
+def float_planes_coded():
+    """Low planes by each method."""
+    rng = generator(33)
+    values = np.frombuffer(f32(34, 3 * 1024), dtype="<u4").copy()
+    values[:1024] &= 0xFFFFE000
+    values[1024:2048] = values[1024:2048] & 0xFFFF0000 | 0x4711
+    values[2048:] = values[2048:] & 0xFFFF0000 | rng.integers(0, 4, 1024, dtype=np.uint32) << 8
+    data = values.astype("<u4").tobytes()
+    table = c.table_for(data, 3)
+    methods = iter(
+        [
+            lambda p: c.plane_masked(p, [(0xE0, 0, 16)]),
+            c.plane_constant,
+            c.plane_constant,
+            c.plane_constant,
+            c.plane_zstd,
+            c.plane_stored,
+        ]
+    )
+    chunks = [
+        (chunk, 4, c.float_payload(chunk, 3, table, low_planes=lambda plane: next(methods)(plane)))
+        for chunk in cut(data, 4096)
+    ]
+    return one_tensor("F32", (3072,), 1024, chunks, c.float_side(3, table))
+
+
+@golden
+def float_record_of_other_codecs():
+    """Chunks of a float record may use codecs 0 to 3."""
+    data = bf16(35, 2048)
+    table = c.table_for(data, 1)
+    parts = cut(data, 1024)
+    planes = c.u(1, 1) + b"".join(c.plane_zstd(plane) for plane in c.split_planes(parts[3], 2, 1))
+    chunks = [
+        (parts[0], 4, c.float_payload(parts[0], 1, table)),
+        (parts[1], 0, parts[1]),
+        (parts[2], 2, c.zstd(parts[2])),
+        (parts[3], 3, planes),
+    ]
+    return one_tensor("BF16", (2048,), 512, chunks, c.float_side(1, table))
+
+
+# The archive ----------------------------------------------------------------------------------------------------------
+
+
+@golden
+def archive_without_files():
+    return c.Archive().finish()
+
+
+@golden
+def archive_empty_file():
+    archive = c.Archive()
+    archive.file(b"empty")
+    return archive.finish()
+
+
+@golden
+def archive_buffer():
+    """One unnamed file of one unnamed tensor, without SHA-256 and digest, as buffers are compressed."""
+    archive = c.Archive()
+    archive.file(b"", sha256=False)
+    data = f32(40, 300)
+    archive.record("F32", 512, [(data, 0, data)], tensor=(b"", "F32", (300,)), with_digest=False)
+    return archive.finish()
+
+
+@golden
+def archive_inline():
+    """Inline extents of 0, 1 and 4096 bytes, raw and tensors."""
+    archive = c.Archive()
+    archive.file(b"inline", container_format=1)
+    archive.inline(b"")
+    archive.inline(b"\x7f")
+    archive.inline(generator(41).bytes(4096))
+    archive.inline(b"", tensor=(b"zero size", "F32", (3, 0)))
+    archive.inline(b"\1\0\0\0", tensor=(b"scalar", "I32", ()))
+    archive.inline(b"odd", tensor=(b"opaque", "opaque", (2, 5)))
+    archive.inline(b"future", tensor=(b"dtype 999", 999, (7,)))
+    return archive.finish()
+
+
+@golden
+def archive_all_dtypes():
+    archive = c.Archive()
+    archive.file(b"dtypes")
+    for name in c.DTYPE_NUMBERS:
+        bits = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}.get(name, 8 * c.ELEMENT_BYTES.get(name, 1))
+        data = generator(42).bytes(8 * bits // 8 * 5)
+        archive.record(
+            name,
+            16,
+            [(chunk, 0, chunk) for chunk in cut(data, 16 * c.ELEMENT_BYTES.get(name, 1))],
+            tensor=(name.encode(), name, (5, 8)),
+        )
+    return archive.finish()
+
+
+@golden
+def archive_same_as():
+    """Extents that are the same as an inline one and as a record, also over files; two extents that name one record."""
+    archive = c.Archive()
+    archive.file(b"first")
+    small, large = b"small", generator(43).bytes(600)
+    number = archive.inline(small, tensor=(b"small", "U8", (5,)))
+    first = archive.record("U8", 256, [(chunk, 0, chunk) for chunk in cut(large, 256)], tensor=(b"large", "U8", (600,)))
+    archive.same_as(first, large, tensor=(b"tied", "U8", (20, 30)), digest=c.tree_digest(cut(large, 256)))
+    archive.file(b"second")
+    archive.same_as(first, large)
+    archive.same_as(number, small)
+    archive.extent(1, large, archive.last_place, tensor=(b"again", "U8", (600,)))
+    return archive.finish()
+
+
+@golden
+def archive_several_files():
+    archive = c.Archive()
+    archive.file(b"model.safetensors", container_format=1)
+    archive.inline(b"header")
+    data = bf16(44, 1024)
+    table = c.table_for(data, 1)
+    archive.record(
+        "BF16",
+        1024,
+        [(data, 4, c.float_payload(data, 1, table))],
+        c.float_side(1, table),
+        tensor=(b"w", "BF16", (32, 32)),
+    )
+    archive.file(b"config.json")
+    archive.inline(b"{}\n")
+    archive.file(b"empty")
+    archive.file(b"not utf-8 \xff\xfe", sha256=False)
+    archive.inline(b"x" * 100)
+    return archive.finish()
+
+
+@golden
+def archive_zstd_index():
+    archive = c.Archive(zstd_index=True)
+    archive.file(b"many", container_format=1)
+    for i in range(60):
+        archive.inline(bytes([i]) * 40, tensor=(b"model.layers.%d.weight" % i, "U8", (40,)))
+    return archive.finish()
+
+
+@golden
+def archive_attributes():
+    """A file with attributes, none of which version 1 defines: they are skipped."""
+    archive = c.Archive()
+    attributes = c.u(2, 7) + c.u(4, 3) + b"abc" + c.u(2, 65535) + c.u(4, 0)
+    archive.file(b"attributes", attributes=attributes, attribute_count=2)
+    archive.inline(b"content")
+    return archive.finish()
+
+
+@golden
+def archive_unknown_container_format():
+    archive = c.Archive()
+    archive.file(b"later.format", container_format=200)
+    archive.inline(b"content")
+    return archive.finish()
+
+
+@golden
+def archive_optional_features_and_sections():
+    """Optional features nobody knows, and private sections before, between and behind records and indexes."""
+    archive = c.Archive(optional_features=1 << 63 | 1)
+    archive.file(b"file")
+    data = generator(45).bytes(100)
+    archive.record("opaque", 64, [(chunk, 0, chunk) for chunk in cut(data, 64)])
+    archive.out += archive.section(b"xABC", b"private")
+    return archive.finish(between=archive.section(b"xDEF", b"another"))
+
+
+def main():
+    folder = HERE / "v1"
+    manifest_path = folder / "manifest.json"
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {}
+    for name, make in FEATURES.items():
+        path = folder / f"{name}.fly"
+        if path.exists():
+            continue
+        data = make()
+        archive = Decoder(data)
+        files = []
+        for file in archive.files:
+            content = archive.decode_file(file)
+            files.append(
+                {
+                    "name": file.name.decode("latin-1"),
+                    "bytes": len(content),
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                }
+            )
+        manifest[path.name] = {"archive_sha256": hashlib.sha256(data).hexdigest(), "files": files}
+        with open(path, "xb") as out:
+            out.write(data)
+        print(f"{path.name}: {len(data)} bytes")
+    manifest_path.write_text(json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
