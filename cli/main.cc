@@ -1,0 +1,84 @@
+#include <malloc.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "cli/args.h"
+#include "cli/commands/commands.h"
+#include "cli/console.h"
+#include "cli/signals.h"
+
+namespace flyweight::cli {
+namespace {
+
+using Command = void (*)(const std::string& file, const Arguments& arguments, Console& console);
+
+Command CommandOf(Verb verb) {
+  switch (verb) {
+    case Verb::kCompress:
+      return RunCompress;
+    case Verb::kDecompress:
+      return RunDecompress;
+    case Verb::kList:
+      return RunList;
+    case Verb::kInfo:
+      return RunInfo;
+    case Verb::kVerify:
+      return RunVerify;
+    case Verb::kHelp:
+    case Verb::kVersion:
+      break;
+  }
+  return nullptr;
+}
+
+/// The index of a large model takes tens of megabytes for a moment; from here on such blocks go back to the system when
+/// they are freed.
+void BoundAllocator() {
+#ifdef M_MMAP_THRESHOLD
+  constexpr int kLargeBlockBytes = 1 << 20;
+  mallopt(M_MMAP_THRESHOLD, kLargeBlockBytes);
+#endif
+}
+
+int Print(const std::string& text, Console& console) {
+  std::fputs(text.c_str(), stdout);
+  return console.Finish();
+}
+
+int Run(int argument_count, const char* const* argument_values) {
+  auto parsed = ParseArguments(argument_count, argument_values);
+  if (auto* usage = std::get_if<UsageError>(&parsed)) {
+    Console console(false, false);
+    console.FailUsage(usage->message);
+    return console.Finish();
+  }
+  auto& arguments = std::get<Arguments>(parsed);
+  Console console(arguments.quiet, arguments.verbose);
+  if (arguments.verb == Verb::kHelp) return Print(HelpText(), console);
+  if (arguments.verb == Verb::kVersion) return Print(VersionText(), console);
+
+  if (arguments.files.empty()) {
+    if (IsTerminal(0)) {
+      console.FailUsage("no file is named, and standard input is a terminal");
+      return console.Finish();
+    }
+    arguments.files.emplace_back(kStream);
+  }
+  for (const std::string& file : arguments.files) CommandOf(arguments.verb)(file, arguments, console);
+  return console.Finish();
+}
+
+}  // namespace
+}  // namespace flyweight::cli
+
+int main(int argument_count, char** argument_values) {
+  flyweight::cli::BoundAllocator();
+  flyweight::cli::InstallSignalHandlers();
+  try {
+    return flyweight::cli::Run(argument_count, argument_values);
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "flyweight: %s\n", exception.what());
+    return 1;
+  }
+}

@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "archive/reader.h"
+#include "base/checked.h"
+#include "pipeline/decode.h"
+#include "pipeline/encode.h"
+#include "pipeline/guard.h"
+#include "pipeline/listing.h"
+
+namespace flyweight {
+
+struct Archive::Impl {
+  Impl(std::unique_ptr<ByteSource> source_in, ArchiveReader reader_in, const IndexFile* file_in,
+       ArchiveListing listing_in)
+      : source(std::move(source_in)), reader(std::move(reader_in)), file(file_in), listing(std::move(listing_in)) {}
+
+  std::unique_ptr<ByteSource> source;  // reader points to it
+  ArchiveReader reader;
+  const IndexFile* file;  // in reader
+  ArchiveListing listing;
+};
+
+namespace {
+
+/// Decodes [begin, begin + target.size()) of a record, one chunk a job.
+Status DecodeChunks(const ArchiveReader& reader, const OpenRecord& record, uint64_t begin, MutableByteSpan target,
+                    size_t thread_count) {
+  uint64_t chunk_bytes = record.head.chunk_bytes;
+  uint64_t first_chunk = begin / chunk_bytes;
+  uint64_t end = begin + target.size();
+  size_t chunk_count = static_cast<size_t>(CeilDiv(end, chunk_bytes) - first_chunk);
+  ThreadPool pool(std::min(UsefulThreadCount(thread_count, target.size()), chunk_count));
+  std::vector<CodecScratch> scratch(pool.thread_count());
+  return pool.ParallelFor(chunk_count, [&](size_t job, size_t worker) -> Status {
+    uint64_t chunk = first_chunk + job;
+    uint64_t chunk_begin = chunk * chunk_bytes;
+    size_t decoded_bytes = static_cast<size_t>(record.head.ChunkDecodedBytes(chunk));
+    uint64_t from = std::max(begin, chunk_begin);
+    uint64_t to = std::min(end, chunk_begin + decoded_bytes);
+    MutableByteSpan wanted = target.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from));
+    if (wanted.size() == decoded_bytes) return reader.DecodeChunk(record, chunk, wanted, scratch[worker]);
+    AlignedBuffer whole(decoded_bytes);
+    FLYWEIGHT_TRY(reader.DecodeChunk(record, chunk, {whole.data(), decoded_bytes}, scratch[worker]));
+    std::copy_n(whole.data() + (from - chunk_begin), wanted.size(), wanted.begin());
+    return Status::Ok();
+  });
+}
+
+}  // namespace
+
+Archive::Archive(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Archive::~Archive() = default;
+Archive::Archive(Archive&&) noexcept = default;
+Archive& Archive::operator=(Archive&&) noexcept = default;
+
+Result<Archive> Archive::OpenPath(const std::string& path) {
+  return Guarded([&]() -> Result<Archive> {
+    FLYWEIGHT_ASSIGN(std::unique_ptr<FileSource> source, FileSource::Open(path));
+    FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
+    FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
+    FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, path));
+    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), file, std::move(listing)));
+  });
+}
+
+Result<Archive> Archive::OpenBytes(std::span<const std::byte> bytes) {
+  return Guarded([&]() -> Result<Archive> {
+    auto source = std::make_unique<MemorySource>(bytes);
+    FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
+    FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
+    FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, ""));
+    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), file, std::move(listing)));
+  });
+}
+
+const ArchiveListing& Archive::listing() const { return impl_->listing; }
+
+uint64_t Archive::file_bytes() const { return impl_->file->file_bytes; }
+
+Status Archive::DecodeFile(std::span<std::byte> target, size_t thread_count, bool check_sha256) const {
+  return Guarded([&]() -> Status {
+    if (target.size() != file_bytes()) {
+      return Error{
+          ErrorCode::kInvalidArgument, 0,
+          "the target has " + std::to_string(target.size()) + " bytes, the file " + std::to_string(file_bytes())};
+    }
+    ThreadPool pool(UsefulThreadCount(thread_count, target.size()));
+    ProgressCallback no_callback;
+    ProgressMeter progress(no_callback, target.size());
+    DecodeOptions options;
+    options.memory = target;
+    options.check_sha256 = check_sha256;
+    FLYWEIGHT_TRY(DecodeArchiveFile(impl_->reader, *impl_->file, options, pool, progress));
+    return Status::Ok();
+  });
+}
+
+Status Archive::DecodeExtent(size_t extent_index, uint64_t begin, std::span<std::byte> target,
+                             size_t thread_count) const {
+  return Guarded([&]() -> Status {
+    const std::vector<IndexExtent>& extents = impl_->file->extents;
+    if (extent_index >= extents.size()) return Error{ErrorCode::kInvalidArgument, 0, "no such extent"};
+    const IndexExtent& extent = extents[extent_index];
+    std::optional<uint64_t> end = CheckedAdd(begin, target.size());
+    if (!end.has_value() || *end > extent.decoded_bytes) {
+      return Error{ErrorCode::kInvalidArgument, begin,
+                   "the range ends behind the extent's " + std::to_string(extent.decoded_bytes) + " bytes"};
+    }
+    if (target.empty()) return Status::Ok();
+    const IndexExtent& place = impl_->reader.Resolve(extent);
+    if (place.place != PlaceKind::kRecord) {
+      CodecScratch scratch;
+      return impl_->reader.DecodeRange(extent, begin, target, scratch);
+    }
+    FLYWEIGHT_ASSIGN(OpenRecord record, impl_->reader.OpenRecordOf(place));
+    return DecodeChunks(impl_->reader, record, begin, target, thread_count);
+  });
+}
+
+}  // namespace flyweight

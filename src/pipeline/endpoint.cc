@@ -1,0 +1,97 @@
+#include "pipeline/endpoint.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+
+namespace flyweight {
+namespace {
+
+constexpr size_t kGatherBytes = size_t{256} << 10;
+constexpr uint32_t kPermissionBits = 0777;
+
+/// What the umask leaves of a new file's rw-rw-rw-. Read from the kernel's report, since umask() can only be asked by
+/// changing it for all threads.
+uint32_t NewFileMode() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word != "Umask:") continue;
+    uint32_t mask = 0;
+    if (status >> std::oct >> mask) return 0666U & ~mask;
+    break;
+  }
+  return 0600;
+}
+
+std::string DirectoryOf(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+uint32_t InputEndpoint::mode() const { return file == nullptr ? NewFileMode() : file->stamp().mode & kPermissionBits; }
+
+int64_t InputEndpoint::modified_ns() const {
+  if (file != nullptr) return file->stamp().modified_ns;
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+Result<InputEndpoint> OpenInput(const std::string& path, const std::string& target) {
+  InputEndpoint input;
+  if (path == kStreamPath) {
+    std::string directory = target == kStreamPath ? "" : DirectoryOf(target);
+    FLYWEIGHT_ASSIGN(input.source, SpoolDescriptor(STDIN_FILENO, directory));
+    return input;
+  }
+  FLYWEIGHT_ASSIGN(std::unique_ptr<FileSource> file, FileSource::Open(path));
+  input.file = file.get();
+  input.source = std::move(file);
+  return input;
+}
+
+Status RefuseSameFile(const InputEndpoint& input, const std::string& target) {
+  struct stat status;
+  if (input.file == nullptr || target == kStreamPath || stat(target.c_str(), &status) != 0) return Status::Ok();
+  const FileStamp& stamp = input.file->stamp();
+  if (stamp.device != static_cast<uint64_t>(status.st_dev) || stamp.inode != static_cast<uint64_t>(status.st_ino)) {
+    return Status::Ok();
+  }
+  return Error{ErrorCode::kInvalidArgument, 0, "input and output are the same file"};
+}
+
+std::string BaseNameOf(const std::string& path) {
+  if (path == kStreamPath) return "";
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+Status CheckFileName(std::string_view name) {
+  constexpr size_t kNameMaxBytes = 65535;
+  bool is_plain = name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos &&
+                  name != "." && name != "..";
+  if (is_plain && name.size() <= kNameMaxBytes) return Status::Ok();
+  return Error{ErrorCode::kInvalidArgument, 0, "not the plain name of a file"};
+}
+
+Status GatheringSink::Append(ByteSpan bytes) {
+  if (gathered_.size() + bytes.size() > kGatherBytes) FLYWEIGHT_TRY(Flush());
+  if (gathered_.empty() && bytes.size() >= kGatherBytes / 2) return sink_.Append(bytes);
+  gathered_.reserve(kGatherBytes);
+  gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
+  return Status::Ok();
+}
+
+Status GatheringSink::Flush() {
+  if (gathered_.empty()) return Status::Ok();
+  FLYWEIGHT_TRY(sink_.Append(gathered_));
+  gathered_.clear();
+  return Status::Ok();
+}
+
+}  // namespace flyweight
