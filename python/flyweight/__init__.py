@@ -1,0 +1,53 @@
+"""flyweight keeps the weights of neural networks small, without changing a bit of them.
+
+`compress` and `decompress` work on anything with the buffer protocol. `safe_open`, `flyweight.numpy` and
+`flyweight.torch` are shaped like the package safetensors and read and write archives (`.fly`) instead. Nothing here
+imports numpy or torch before a function that returns or takes their arrays is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flyweight._buffers import compress, decompress
+from flyweight._core import version as __version__
+from flyweight._errors import (
+    BaseMismatchError,
+    ChecksumError,
+    FlyweightError,
+    FormatError,
+    LimitError,
+    UnsupportedVersionError,
+)
+
+if TYPE_CHECKING:
+    from flyweight import numpy, torch
+    from flyweight._safe_open import safe_open
+
+__all__ = [
+    "BaseMismatchError",
+    "ChecksumError",
+    "FlyweightError",
+    "FormatError",
+    "LimitError",
+    "UnsupportedVersionError",
+    "__version__",
+    "compress",
+    "decompress",
+    "numpy",
+    "safe_open",
+    "torch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What compress and decompress do not need is imported when it is asked for.
+    if name == "safe_open":
+        from flyweight._safe_open import safe_open
+
+        return safe_open
+    if name in ("numpy", "torch"):
+        from importlib import import_module
+
+        return import_module(f"flyweight.{name}")
+    raise AttributeError(f"module 'flyweight' has no attribute {name!r}")

@@ -1,0 +1,11 @@
+#include <nanobind/nanobind.h>
+
+#include "archive.h"
+#include "compress.h"
+
+NB_MODULE(_core, module) {
+  module.doc() = "The native half of flyweight. Not a public interface: use the package.";
+  module.attr("version") = FLYWEIGHT_VERSION;
+  flyweight::python::BindCompress(module);
+  flyweight::python::BindArchive(module);
+}
