@@ -1,0 +1,240 @@
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "archive/reader.h"
+#include "archive_input.h"
+#include "flyweight/pipeline.h"
+#include "record_input.h"
+
+// Writes the seeds of all fuzz targets: flyweight_fuzz_seeds fuzz/corpus
+
+namespace flyweight::fuzz {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+class SeedFolder {
+ public:
+  SeedFolder(std::filesystem::path folder, std::string target) : folder_(std::move(folder) / target) {
+    std::filesystem::create_directories(folder_);
+  }
+  void Add(const std::string& name, ByteSpan bytes) {
+    std::ofstream(folder_ / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// About normal, with a spread that differs from row to row as in trained weights.
+std::vector<float> Weights(size_t count, size_t columns) {
+  std::mt19937 random(7);
+  std::vector<float> weights(count);
+  for (size_t i = 0; i < count; i++) {
+    float sum = -6.0F;
+    for (int j = 0; j < 12; j++) sum += static_cast<float>(random() >> 8) * 0x1p-24F;
+    weights[i] = sum * 0.02F * static_cast<float>(1 + i / columns % 5);
+  }
+  return weights;
+}
+
+uint16_t ToHalf(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  uint32_t exponent = std::clamp<uint32_t>(bits >> 23 & 255, 113, 142) - 112;
+  return static_cast<uint16_t>((bits >> 31) << 15 | exponent << 10 | (bits >> 13 & 1023));
+}
+
+float ToBFloat(float value) { return std::bit_cast<float>(std::bit_cast<uint32_t>(value) & 0xFFFF0000U); }
+
+Bytes WeightBytes(DType dtype, size_t count) {
+  ByteWriter writer;
+  for (float value : Weights(count, 64)) {
+    if (dtype == DType::kBF16) {
+      writer.Write(static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16));
+    } else if (dtype == DType::kF16) {
+      writer.Write(ToHalf(value));
+    } else {
+      writer.Write(value);
+    }
+  }
+  return writer.Release();
+}
+
+Bytes RoundedWeightBytes(size_t count) {
+  ByteWriter writer;
+  for (float value : Weights(count, 64)) writer.Write(ToBFloat(value));
+  return writer.Release();
+}
+
+/// Each column has a scale of its own, and now and then a weight is far away from all others.
+Bytes ColumnWeightBytes(size_t count, size_t columns) {
+  ByteWriter writer;
+  std::vector<float> weights = Weights(count, count);
+  for (size_t i = 0; i < count; i++) {
+    float outlier = i % 501 == 500 ? 0x1p40F : 1.0F;
+    float value = weights[i] * std::ldexp(outlier, static_cast<int>(i % columns % 7) * 3);
+    writer.Write(static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16));
+  }
+  return writer.Release();
+}
+
+Bytes Integers(size_t count) {
+  ByteWriter writer;
+  for (size_t i = 0; i < count; i++) writer.Write<uint64_t>(i * i % 50021);
+  return writer.Release();
+}
+
+Bytes Text(std::string_view text) {
+  ByteSpan bytes = AsBytes(text);
+  return {bytes.begin(), bytes.end()};
+}
+
+struct Content {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  Bytes bytes;
+};
+
+std::vector<Content> Contents() {
+  std::string words;
+  for (int i = 0; i < 60; i++) words += "the quick brown fox " + std::to_string(i * i) + " ";
+  return {
+      {"bf16", DType::kBF16, {80, 64}, WeightBytes(DType::kBF16, 80 * 64)},
+      {"bf16_tail", DType::kBF16, {1000}, WeightBytes(DType::kBF16, 1000)},
+      {"bf16_few", DType::kBF16, {13}, WeightBytes(DType::kBF16, 13)},
+      {"f16", DType::kF16, {64, 64}, WeightBytes(DType::kF16, 64 * 64)},
+      {"f32", DType::kF32, {10, 64}, WeightBytes(DType::kF32, 10 * 64)},
+      {"f32_rounded", DType::kF32, {80, 64}, RoundedWeightBytes(80 * 64)},
+      {"bf16_columns", DType::kBF16, {64, 80}, ColumnWeightBytes(64 * 80, 80)},
+      {"c64", DType::kC64, {40, 64}, RoundedWeightBytes(80 * 64)},
+      {"i64", DType::kI64, {300}, Integers(300)},
+      {"zeros", DType::kF32, {500}, Bytes(2000)},
+      {"text", DType::kOpaque, {}, Text(words)},
+      {"bytes", DType::kU8, {256}, WeightBytes(DType::kF32, 64)},
+  };
+}
+
+Bytes RecordSeed(const Content& content) {
+  CodecScratch scratch;
+  MemorySource source(content.bytes);
+  Result<RecordPlan> plan =
+      PlanRecord(source, 0, source.size(), content.dtype, content.shape, Level::kBalanced, scratch);
+  FLYWEIGHT_FUZZ_CHECK(plan.ok() && plan.value().head.chunk_count == 1);
+  Bytes frame(static_cast<size_t>(FrameBound(content.bytes.size())));
+  ChunkEntry entry = EncodeFrame(plan.value(), 0, content.bytes, frame, scratch);
+  frame.resize(entry.frame_bytes);
+  return WriteRecordInput(plan.value().head_bytes, {frame});
+}
+
+Bytes RoundTripSeed(const Content& content, uint8_t columns, uint8_t growth) {
+  ByteWriter writer;
+  writer.Write(static_cast<uint8_t>(content.dtype));
+  writer.Write(columns);
+  writer.Write(growth);
+  writer.Append(ByteSpan(content.bytes).first(std::min<size_t>(content.bytes.size(), 512)));
+  return writer.Release();
+}
+
+Bytes File(std::string_view json, const Bytes& data) {
+  ByteWriter writer;
+  writer.Write<uint64_t>(json.size());
+  writer.Append(AsBytes(json));
+  writer.Append(data);
+  return writer.Release();
+}
+
+std::string Entry(std::string_view name, std::string_view dtype, std::string_view shape, size_t begin, size_t end) {
+  return "\"" + std::string(name) + R"(":{"dtype":")" + std::string(dtype) + R"(","shape":)" + std::string(shape) +
+         R"(,"data_offsets":[)" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+}
+
+std::vector<std::pair<std::string, Bytes>> SafetensorsFiles() {
+  Bytes weights = WeightBytes(DType::kBF16, 640);
+  Bytes twice = weights;
+  twice.insert(twice.end(), weights.begin(), weights.end());
+  std::string a = Entry("a", "F32", "[2]", 0, 8);
+  return {
+      {"metadata", File(R"({"__metadata__":{"format":"pt"},)" + a + "}  ", Bytes(8))},
+      {"weights", File("{" + Entry("w", "BF16", "[10,64]", 0, 1280) + "}", weights)},
+      {"tied",
+       File("{" + Entry("w", "BF16", "[10,64]", 0, 1280) + "," + Entry("v", "BF16", "[640]", 1280, 2560) + "}", twice)},
+      {"hole_and_tail", File("{" + a + "," + Entry("b", "I8", "[3]", 11, 14) + "}", Bytes(20))},
+      {"empty_tensors", File("{" + Entry("z", "F16", "[0,5]", 0, 0) + "," + a + "}", Bytes(8))},
+      {"odd_dtypes",
+       File("{" + Entry("x", "F9", "[1]", 0, 3) + "," + Entry("y", "F6_E2M3", "[4]", 3, 6) + "}", Bytes(6))},
+      {"duplicate", File("{" + a + "," + a + "}", Bytes(8))},
+      {"overflow", File("{" + Entry("a", "F64", "[4294967296,4294967296]", 0, 8) + "}", Bytes(8))},
+      {"nested", File(R"({"__metadata__":{"a":[[{"b":[1,-2.5e3,null,true]}]]}})", Bytes())},
+      {"no_model", Text("no model at all")},
+  };
+}
+
+Bytes Compress(const Bytes& file) {
+  Bytes archive;
+  Status status = CompressFileBytes(file, "seed", 1, [&](ByteSpan piece) {
+    archive.insert(archive.end(), piece.begin(), piece.end());
+    return Status::Ok();
+  });
+  FLYWEIGHT_FUZZ_CHECK(status.ok());
+  return archive;
+}
+
+Bytes ImageSeed(const Bytes& archive) {
+  Bytes seed{static_cast<std::byte>(ArchiveInputKind::kImage)};
+  seed.insert(seed.end(), archive.begin(), archive.end());
+  return seed;
+}
+
+Bytes PartsSeed(const Bytes& archive) {
+  MemorySource source(archive);
+  Result<ArchiveReader> reader = ArchiveReader::Open(source);
+  FLYWEIGHT_FUZZ_CHECK(reader.ok());
+  uint64_t records_end =
+      LoadLe<uint64_t>(archive.data() + archive.size() - wire::kFooterBytes + wire::kFooterFirstIndexOffset);
+  Bytes body = SerializeIndex(reader.value().index());
+  ByteWriter writer;
+  writer.Write(static_cast<uint8_t>(ArchiveInputKind::kParts));
+  writer.Write(static_cast<uint32_t>(body.size()));
+  writer.Append(body);
+  writer.Append(ByteSpan(archive).first(static_cast<size_t>(records_end)).subspan(wire::kHeaderBytes));
+  return writer.Release();
+}
+
+void WriteSeeds(const std::filesystem::path& corpus) {
+  SeedFolder record(corpus, "record");
+  SeedFolder record_roundtrip(corpus, "record_roundtrip");
+  for (const Content& content : Contents()) {
+    record.Add(content.name, RecordSeed(content));
+    record_roundtrip.Add(content.name, RoundTripSeed(content, 0, 0));
+    record_roundtrip.Add(content.name + "_grown", RoundTripSeed(content, 64, 8));
+  }
+  SeedFolder safetensors(corpus, "safetensors");
+  SeedFolder archive(corpus, "archive");
+  SeedFolder roundtrip(corpus, "roundtrip");
+  for (const auto& [name, file] : SafetensorsFiles()) {
+    safetensors.Add(name, file);
+    roundtrip.Add(name, file);
+    archive.Add(name + "_image", ImageSeed(Compress(file)));
+    archive.Add(name + "_parts", PartsSeed(Compress(file)));
+  }
+}
+
+}  // namespace
+}  // namespace flyweight::fuzz
+
+int main(int argument_count, char** arguments) {
+  if (argument_count != 2) {
+    std::fprintf(stderr, "usage: flyweight_fuzz_seeds CORPUS_FOLDER\n");
+    return 2;
+  }
+  flyweight::fuzz::WriteSeeds(arguments[1]);
+  return 0;
+}
