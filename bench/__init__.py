@@ -1,0 +1,1 @@
+"""The benchmark: flyweight beside its peers, in one run."""

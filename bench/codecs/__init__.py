@@ -1,0 +1,31 @@
+"""One adapter a codec, all with the interface of `bench.codecs.base.Codec`.
+
+`make(name)` imports the adapter's module, so that a worker loads only the packages of the codec it measures.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from bench.codecs.base import Codec
+
+# name -> (module, arguments of its Codec class). The order is the order of the tables.
+CODECS: dict[str, tuple[str, dict]] = {
+    "memcpy": ("memcpy", {}),
+    "flyweight-archive": ("flyweight_archive", {"sha256": False}),
+    "flyweight-sha256": ("flyweight_archive", {"sha256": True}),
+    "flyweight-tensors": ("flyweight_tensors", {}),
+    "zipnn": ("zipnn", {"per_tensor": False}),
+    "zipnn-tensors": ("zipnn", {"per_tensor": True}),
+    "openzl-fse": ("openzl", {"coder": "fse"}),
+    "openzl-huffman": ("openzl", {"coder": "huffman"}),
+    "pcodec-8": ("pcodec", {"level": 8}),
+    "pcodec-12": ("pcodec", {"level": 12}),
+    "zstd-3": ("zstd", {"level": 3}),
+    "zstd-19": ("zstd", {"level": 19}),
+}
+
+
+def make(name: str) -> Codec:
+    module, arguments = CODECS[name]
+    return importlib.import_module(f"bench.codecs.{module}").make(**arguments)

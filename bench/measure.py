@@ -1,0 +1,92 @@
+"""Measures everything and writes the figures as JSON; scripts/bench calls it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench import command_line, corpus, hashes, machine, rounds, threads, unhelpful
+from bench.worker import Worker, WorkerFailed
+
+FULL = {"rounds": 7, "thread_rounds": 9, "file_rounds": 3}
+QUICK = {"rounds": 2, "thread_rounds": 3, "file_rounds": 1}
+THREAD_CASES = ("minilm.bf16", "crepe.bf16")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.measure")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the corpus and temporary files")
+    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--command", default="", help="the flyweight command; without it only what Python can reach is measured"
+    )
+    parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
+    parser.add_argument("--peers-only", action="store_true", help="leave flyweight out")
+    parser.add_argument("--cases", nargs="+", default=list(corpus.CASES), choices=corpus.CASES)
+    parser.add_argument(
+        "--skip", nargs="+", default=[], choices=("zstd-19", "pcodec-12", "file"), help="leave out what is slow"
+    )
+    arguments = parser.parse_args()
+    begin = time.monotonic()
+    folder = arguments.work / "corpus"
+    corpus.build(folder)
+    try:
+        results = _measure(arguments, folder)
+    except (WorkerFailed, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    results["elapsed_s"] = round(time.monotonic() - begin)
+    part = arguments.output.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1) + "\n")
+    part.replace(arguments.output)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
+    effort = QUICK if arguments.quick else FULL
+    with_flyweight = not arguments.peers_only and importlib.util.find_spec("flyweight") is not None
+    results: dict = {"machine": machine.describe(), "quick": arguments.quick, **effort, "cases": {}}
+    entrants = [rounds.Entrant("memcpy", "memcpy")]
+    if with_flyweight:
+        isas = _forced_isas(folder)
+        results["isas"] = isas
+        entrants += rounds.flyweights(isas)
+    entrants += [peer for peer in rounds.PEERS if peer.label not in arguments.skip]
+    for case in arguments.cases:
+        results["cases"][case] = rounds.measure(folder, case, entrants, effort["rounds"])
+    results["hashes"] = hashes.measure(folder, effort["rounds"])
+    if with_flyweight and len(os.sched_getaffinity(0)) > 1:
+        results["threads"] = {case: threads.measure(folder, case, effort["thread_rounds"]) for case in THREAD_CASES}
+    if with_flyweight and arguments.command:
+        scratch = arguments.work / "scratch"
+        results["unhelpful"] = unhelpful.measure(folder, scratch, arguments.command)
+        results["start_up"] = command_line.start_up(arguments.command)
+        if "file" not in arguments.skip:
+            results["large_file"] = command_line.measure(folder, scratch, arguments.command, effort["file_rounds"])
+    return results
+
+
+def _forced_isas(folder: Path) -> list[str]:
+    """The instruction sets below the best one that this processor can be held to."""
+    flags = set(machine.describe()["isa"])
+    candidates = ["avx2", "scalar"] if "avx512_vbmi2" in flags else ["scalar"]
+    working = []
+    for isa in candidates:
+        try:
+            Worker(
+                "flyweight-tensors", folder, "minilm.bf16", max(os.sched_getaffinity(0)), {"FLYWEIGHT_ISA": isa}
+            ).close()
+            working.append(isa)
+        except WorkerFailed as error:
+            print(f"bench: without {isa}: {error}", file=sys.stderr)
+    return working
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Sizes and speeds of all codecs on one case, in rounds: every codec once a round, one at a time on one CPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.worker import Worker
+
+WARM_UP_ROUNDS = 2
+# Too slow to encode more than once: their encode speed is a single measurement.
+ENCODED_ONCE = {"zstd-19", "pcodec-12"}
+
+
+@dataclass
+class Entrant:
+    """A codec in an environment, under the name that the tables use."""
+
+    label: str
+    codec: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+PEERS = [
+    Entrant(name, name)
+    for name in ("zipnn", "zipnn-tensors", "openzl-fse", "openzl-huffman", "pcodec-8", "pcodec-12", "zstd-3", "zstd-19")
+]
+
+
+def flyweights(isas: list[str]) -> list[Entrant]:
+    """flyweight as it comes, and held to each instruction set of `isas`."""
+    found = []
+    for codec in ("flyweight-archive", "flyweight-tensors"):
+        found.append(Entrant(codec, codec))
+        found += [Entrant(f"{codec}@{isa}", codec, {"FLYWEIGHT_ISA": isa}) for isa in isas]
+    return [*found, Entrant("flyweight-sha256", "flyweight-sha256")]
+
+
+def measure(folder: Path, case: str, entrants: list[Entrant], rounds: int) -> dict:
+    """Times in seconds of CPU, one entry a round; `encode_s` has one entry for the codecs that are encoded once."""
+    cpu = max(os.sched_getaffinity(0))
+    workers = [Worker(entrant.codec, folder, case, cpu, entrant.environment) for entrant in entrants]
+    try:
+        results = {entrant.label: _first(entrant, worker) for entrant, worker in zip(entrants, workers, strict=True)}
+        for number in range(WARM_UP_ROUNDS + rounds):
+            _progress(f"{case}: round {number + 1} of {WARM_UP_ROUNDS + rounds}")
+            for entrant, worker in zip(entrants, workers, strict=True):
+                _one_round(results[entrant.label], entrant, worker, keep=number >= WARM_UP_ROUNDS)
+        return {"payload_bytes": workers[0].info["payload_bytes"], "codecs": results}
+    finally:
+        _progress("")
+        for worker in workers:
+            worker.close()
+
+
+def _first(entrant: Entrant, worker: Worker) -> dict:
+    result: dict = {"settings": worker.info["settings"], "encode_s": [], "decode_s": []}
+    if entrant.codec in ENCODED_ONCE:
+        _progress(f"{entrant.label}: encoding once")
+        answer = worker.ask("encode")
+        result["encode_s"] = [answer["cpu_s"]]
+        result["encoded_bytes"] = answer["encoded_bytes"]
+    return result
+
+
+def _one_round(result: dict, entrant: Entrant, worker: Worker, keep: bool) -> None:
+    if entrant.codec not in ENCODED_ONCE:
+        answer = worker.ask("encode")
+        result["encoded_bytes"] = answer["encoded_bytes"]
+        if keep:
+            result["encode_s"].append(answer["cpu_s"])
+    answer = worker.ask("decode")
+    if keep:
+        result["decode_s"].append(answer["cpu_s"])
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
