@@ -137,8 +137,8 @@ def _bytes(tensor: torch.Tensor) -> Any:
         return memoryview(bytearray())
     if tensor.data_ptr() == 0:
         raise ValueError(f"the tensor has no data (device {tensor.device})")
-    array = (ctypes.c_ubyte * size).from_address(tensor.data_ptr())
-    array.owner = tensor  # type: ignore[attr-defined]  # the view keeps the array, the array the memory
+    array: Any = (ctypes.c_ubyte * size).from_address(tensor.data_ptr())
+    array.owner = tensor  # the view keeps the array, the array the memory
     return flat(memoryview(array))
 
 
@@ -238,7 +238,7 @@ def _duplicates(state: Mapping[str, torch.Tensor], preferred: Collection[str] = 
 
 def _is_whole(tensor: torch.Tensor) -> bool:
     storage = tensor.untyped_storage()
-    return tensor.data_ptr() == storage.data_ptr() and tensor.numel() * tensor.element_size() == storage.nbytes()
+    return bool(tensor.data_ptr() == storage.data_ptr() and tensor.numel() * tensor.element_size() == storage.nbytes())
 
 
 # Loading --------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,11 @@ import math
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and nothing left behind in the working folder.
+settings.register_profile("flyweight", database=None, deadline=None, derandomize=True)
+settings.load_profile("flyweight")
 
 #: Every dtype that numpy can hold, by flyweight's name.
 NUMPY_DTYPES: dict[str, np.dtype] = {

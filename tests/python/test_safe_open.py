@@ -225,7 +225,7 @@ def indexed(draw) -> tuple[tuple[int, ...], object]:
     return shape, tuple(items)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(indexed())
 def test_a_selection_is_what_numpy_selects(case):
     shape, index = case
@@ -248,7 +248,7 @@ def large_handle(tmp_path_factory):
         yield opened
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.tuples(
         slices(900) | st.integers(-900, 899),
