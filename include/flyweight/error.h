@@ -19,10 +19,11 @@ enum class ErrorCode : int {
   kExists = 61,              ///< the target exists and overwriting was not asked for
   kSourceChanged = 62,       ///< the source changed while it was being read
   kOutOfMemory = 70,
-  kInternal = 90,            ///< a bug in flyweight
+  kInternal = 90,  ///< a bug in flyweight
 };
 
-/// A failure: its kind, the byte offset it was noticed at (0 where none applies) and one sentence that a user can act on.
+/// A failure: its kind, the byte offset it was noticed at (0 where none applies) and one sentence that a user can act
+/// on.
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   uint64_t offset = 0;

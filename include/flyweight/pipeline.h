@@ -37,10 +37,12 @@ struct CompressSummary {
   uint64_t tensor_count = 0;
 };
 
-/// "-" as a path means standard input or standard output. To standard output nothing can be read back, so each chunk is decoded and compared as it is encoded.
-/// Guarantee: `target` afterwards is a complete archive that was read back and compared with the source, or is untouched.
-/// Errors: kIo, kExists, kInvalidArgument (directory, special file), kSourceChanged, kInternal (what was read back differs).
-Result<CompressSummary> CompressFile(const std::string& source, const std::string& target, const CompressOptions& options);
+/// "-" as a path means standard input or standard output. To standard output nothing can be read back, so each chunk is
+/// decoded and compared as it is encoded. Guarantee: `target` afterwards is a complete archive that was read back and
+/// compared with the source, or is untouched. Errors: kIo, kExists, kInvalidArgument (directory, special file),
+/// kSourceChanged, kInternal (what was read back differs).
+Result<CompressSummary> CompressFile(const std::string& source, const std::string& target,
+                                     const CompressOptions& options);
 
 struct DecompressOptions {
   size_t thread_count = 0;
@@ -53,9 +55,10 @@ struct DecompressSummary {
   uint64_t file_bytes = 0;
 };
 
-/// Restores the archive's single file. Every chunk's checksum and the file's SHA-256 are checked; `target` appears only after they held.
-/// Errors: those of reading archives, kIo, kExists, kInvalidArgument.
-Result<DecompressSummary> DecompressFile(const std::string& source, const std::string& target, const DecompressOptions& options);
+/// Restores the archive's single file. Every chunk's checksum and the file's SHA-256 are checked; `target` appears only
+/// after they held. Errors: those of reading archives, kIo, kExists, kInvalidArgument.
+Result<DecompressSummary> DecompressFile(const std::string& source, const std::string& target,
+                                         const DecompressOptions& options);
 
 struct VerifySummary {
   uint64_t archive_bytes = 0;
@@ -63,7 +66,8 @@ struct VerifySummary {
   uint64_t chunk_count = 0;
 };
 
-/// Decodes everything, checking structure, both indexes, every checksum, every tensor digest and the file's SHA-256; writes nothing. Any damage is an error, repairable or not.
+/// Decodes everything, checking structure, both indexes, every checksum, every tensor digest and the file's SHA-256;
+/// writes nothing. Any damage is an error, repairable or not.
 Result<VerifySummary> VerifyFile(const std::string& source, size_t thread_count, const ProgressCallback& progress);
 
 /// One extent of a listing.
@@ -94,7 +98,8 @@ Result<ArchiveListing> ListArchive(const std::string& path);
 /// True where the file starts as an archive does. Errors: kIo.
 Result<bool> IsArchive(const std::string& path);
 
-// Buffers -------------------------------------------------------------------------------------------------------------------------------
+// Buffers
+// -------------------------------------------------------------------------------------------------------------------------------
 
 /// A tensor in the caller's memory.
 struct TensorView {
@@ -107,15 +112,18 @@ struct TensorView {
 /// Takes the archive as it grows, in pieces.
 using AppendCallback = std::function<Status(std::span<const std::byte>)>;
 
-/// Compresses one buffer into an archive with one unnamed file of one unnamed tensor. Nothing is hashed but XXH3. `shape` may be empty (then one dimension).
-/// Errors: kInvalidArgument where dtype, shape and size disagree; those of `append`.
+/// Compresses one buffer into an archive with one unnamed file of one unnamed tensor. Nothing is hashed but XXH3.
+/// `shape` may be empty (then one dimension). Errors: kInvalidArgument where dtype, shape and size disagree; those of
+/// `append`.
 Status CompressBuffer(const TensorView& tensor, size_t thread_count, const AppendCallback& append);
 
 /// Upper bound of what CompressBuffer appends.
 uint64_t CompressBound(uint64_t size_bytes);
 
-/// Compresses the bytes of a file that is in memory (a serialised safetensors, say): annotated, hashed and restored as CompressFile would.
-Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count, const AppendCallback& append);
+/// Compresses the bytes of a file that is in memory (a serialised safetensors, say): annotated, hashed and restored as
+/// CompressFile would.
+Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count,
+                         const AppendCallback& append);
 
 /// An archive in a file or in memory, for random access. Thread-safe.
 class Archive {
@@ -130,10 +138,12 @@ class Archive {
   const ArchiveListing& listing() const;
   uint64_t file_bytes() const;
 
-  /// Decodes the whole file into `target` (file_bytes() long), checksums verified; the SHA-256 too where `check_sha256` is set and the archive has one.
+  /// Decodes the whole file into `target` (file_bytes() long), checksums verified; the SHA-256 too where `check_sha256`
+  /// is set and the archive has one.
   Status DecodeFile(std::span<std::byte> target, size_t thread_count, bool check_sha256) const;
 
-  /// Decodes bytes [begin, begin + target.size()) of extent `extent_index` of the listing, touching only the chunks it needs.
+  /// Decodes bytes [begin, begin + target.size()) of extent `extent_index` of the listing, touching only the chunks it
+  /// needs.
   Status DecodeExtent(size_t extent_index, uint64_t begin, std::span<std::byte> target, size_t thread_count) const;
 
  private:

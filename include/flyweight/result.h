@@ -13,7 +13,7 @@ namespace flyweight {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
@@ -65,10 +65,10 @@ inline Error WithContext(Error error, const std::string& where) {
 #define FLYWEIGHT_CONCAT(a, b) FLYWEIGHT_CONCAT_INNER(a, b)
 
 /// Returns the error of a Status expression to the caller, if it has one.
-#define FLYWEIGHT_TRY(expression)                                          \
-  do {                                                                     \
-    auto flyweight_status = (expression);                                  \
-    if (!flyweight_status.ok()) return flyweight_status.take_error();      \
+#define FLYWEIGHT_TRY(expression)                                     \
+  do {                                                                \
+    auto flyweight_status = (expression);                             \
+    if (!flyweight_status.ok()) return flyweight_status.take_error(); \
   } while (false)
 
 /// Declares or assigns `left` from a Result expression, or returns its error to the caller.

@@ -10,7 +10,8 @@
 
 namespace flyweight {
 
-/// Element types. The numbers are written into archives and never change meaning. kOpaque is "bytes of a type we do not know".
+/// Element types. The numbers are written into archives and never change meaning. kOpaque is "bytes of a type we do not
+/// know".
 enum class DType : uint16_t {
   kOpaque = 0,
   kBool = 1,
@@ -37,7 +38,8 @@ enum class DType : uint16_t {
   kF6E3M2 = 22,
 };
 
-/// One row of the dtype table. `bits` is the size of one element; exponent and mantissa are 0 for anything but plain IEEE-like floats.
+/// One row of the dtype table. `bits` is the size of one element; exponent and mantissa are 0 for anything but plain
+/// IEEE-like floats.
 struct DTypeInfo {
   DType dtype;
   std::string_view name;  ///< the spelling of safetensors ("BF16")
@@ -49,7 +51,8 @@ struct DTypeInfo {
 /// The table's row for `dtype`; unknown numbers give kOpaque's row (8 bits).
 const DTypeInfo& Describe(DType dtype);
 
-/// Finds a dtype by safetensors name or by a common alias ("bfloat16", "float32", "torch.float16", "f8_e4m3fn"), case-insensitive.
+/// Finds a dtype by safetensors name or by a common alias ("bfloat16", "float32", "torch.float16", "f8_e4m3fn"),
+/// case-insensitive.
 std::optional<DType> FindDType(std::string_view name);
 
 using Shape = std::vector<uint64_t>;

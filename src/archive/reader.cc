@@ -12,7 +12,7 @@
 namespace flyweight {
 namespace {
 
-/// What Open tells the user it did without.
+/// What Open finds out, step by step.
 struct Opened {
   ArchiveFooter footer;
   ArchiveIndex index;

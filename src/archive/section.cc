@@ -10,7 +10,11 @@
 namespace flyweight {
 namespace {
 
-constexpr int kZstdLevel = 9;
+// Small bodies are worth the effort, one of 100,000 tensors is not worth the memory; the smallest are not worth zstd.
+constexpr size_t kStoredBodyBytes = 256;
+constexpr size_t kLargeBodyBytes = size_t{4} << 20;
+
+int ZstdLevelFor(size_t body_bytes) { return body_bytes < kLargeBodyBytes ? 9 : 3; }
 
 bool ExpandsTooMuch(uint64_t stored_bytes, uint64_t decoded_bytes) {
   return decoded_bytes > wire::kExpansionFreeBytes && decoded_bytes / wire::kExpansionLimit > stored_bytes;
@@ -51,8 +55,10 @@ Result<std::vector<std::byte>> WriteSection(uint32_t kind, ByteSpan body) {
                  "section: a body of " + std::to_string(body.size()) + " bytes is over 1 GiB"};
   }
   std::vector<std::byte> section(wire::kSectionHeadBytes + ZSTD_compressBound(body.size()));
-  size_t stored_bytes = ZSTD_compress(section.data() + wire::kSectionHeadBytes,
-                                      section.size() - wire::kSectionHeadBytes, body.data(), body.size(), kZstdLevel);
+  size_t stored_bytes = body.size();
+  if (body.size() > kStoredBodyBytes)
+    stored_bytes = ZSTD_compress(section.data() + wire::kSectionHeadBytes, section.size() - wire::kSectionHeadBytes,
+                                 body.data(), body.size(), ZstdLevelFor(body.size()));
   if (ZSTD_isError(stored_bytes)) return Error{ErrorCode::kInternal, 0, "section: zstd could not compress the index"};
   uint32_t method = wire::kSectionZstd;
   if (stored_bytes >= body.size() || ExpandsTooMuch(stored_bytes, body.size())) {

@@ -10,12 +10,12 @@ namespace {
 uint32_t MethodOf(const Bytes& section) { return LoadLe<uint32_t>(section.data() + wire::kSectionMethodOffset); }
 
 TEST(Section, RoundTripsStoredAndCompressed) {
-  for (size_t size_bytes : {0, 1, 8, 100, 5000}) {
+  for (size_t size_bytes : {0, 1, 8, 100, 256, 257, 5000}) {
     for (bool noisy : {true, false}) {
       Bytes body = noisy ? Noise(size_bytes, size_bytes) : Bytes(size_bytes, std::byte{7});
       auto section = WriteSection(wire::kSectionKindIndex, body);
       ASSERT_TRUE(section.ok());
-      EXPECT_EQ(MethodOf(section.value()), noisy || size_bytes < 100 ? wire::kSectionStored : wire::kSectionZstd)
+      EXPECT_EQ(MethodOf(section.value()), noisy || size_bytes <= 256 ? wire::kSectionStored : wire::kSectionZstd)
           << size_bytes;
       auto read = ReadSectionBody(wire::kSectionKindIndex, section.value(), 0);
       ASSERT_TRUE(read.ok()) << read.error().message;

@@ -22,7 +22,8 @@ bool IsConstant(ByteSpan chunk, size_t element_bytes) {
   return std::memcmp(chunk.data(), chunk.data() + element_bytes, chunk.size() - element_bytes) == 0;
 }
 
-// Whether 8-byte words repeat their predecessor often enough in a sample that zstd's matches may beat entropy coding: zero rows, padding, copies.
+// Whether 8-byte words repeat their predecessor often enough in a sample that zstd's matches may beat entropy coding:
+// zero rows, padding, copies.
 bool LooksRepetitive(ByteSpan chunk) {
   size_t word_count = chunk.size() / 8;
   if (word_count < 2 * kRepeatRunWords) return true;
@@ -31,7 +32,8 @@ bool LooksRepetitive(ByteSpan chunk) {
   size_t repeated = 0;
   for (size_t r = 0; r < run_count; ++r) {
     const std::byte* run = chunk.data() + r * step * 8;
-    for (size_t w = 1; w < kRepeatRunWords; ++w) repeated += LoadLe<uint64_t>(run + 8 * w) == LoadLe<uint64_t>(run + 8 * (w - 1));
+    for (size_t w = 1; w < kRepeatRunWords; ++w)
+      repeated += LoadLe<uint64_t>(run + 8 * w) == LoadLe<uint64_t>(run + 8 * (w - 1));
   }
   return repeated * 16 > run_count * kRepeatRunWords;
 }
@@ -39,7 +41,8 @@ bool LooksRepetitive(ByteSpan chunk) {
 // Keeps the smallest of several encodings of one chunk in `payload`; each may only write where it would win.
 class Contest {
  public:
-  Contest(ByteSpan chunk, MutableByteSpan payload, AlignedBuffer& trial) : chunk_(chunk), payload_(payload), trial_(trial) {}
+  Contest(ByteSpan chunk, MutableByteSpan payload, AlignedBuffer& trial)
+      : chunk_(chunk), payload_(payload), trial_(trial) {}
 
   template <typename Encode>
   void Try(CodecId codec, const Encode& encode) {
@@ -74,7 +77,8 @@ uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
 }
 
 // The codecs that are simple enough to hash the chunk after it is whole.
-Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
+                         CodecScratch::Impl& scratch) {
   const size_t element_bytes = ElementBytes(head.dtype);
   switch (codec) {
     case static_cast<uint8_t>(CodecId::kStored):
@@ -82,8 +86,10 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
       if (!chunk.empty()) std::memcpy(chunk.data(), payload.data(), chunk.size());
       return {};
     case static_cast<uint8_t>(CodecId::kConstant):
-      if (payload.size() != element_bytes) return Error{ErrorCode::kCorrupt, 0, "a constant chunk does not hold one element"};
-      for (size_t i = 0; i < chunk.size(); i += element_bytes) std::memcpy(chunk.data() + i, payload.data(), element_bytes);
+      if (payload.size() != element_bytes)
+        return Error{ErrorCode::kCorrupt, 0, "a constant chunk does not hold one element"};
+      for (size_t i = 0; i < chunk.size(); i += element_bytes)
+        std::memcpy(chunk.data() + i, payload.data(), element_bytes);
       return {};
     case static_cast<uint8_t>(CodecId::kZstd):
       return scratch.planes.zstd.Decode(payload, chunk);
@@ -96,7 +102,8 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
 
 }  // namespace
 
-EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload, CodecScratch::Impl& scratch) {
+EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
+                         CodecScratch::Impl& scratch) {
   size_t element_bytes = ElementBytes(head.dtype);
   if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {
     std::memcpy(payload.data(), chunk.data(), element_bytes);
@@ -104,7 +111,8 @@ EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan 
   }
 
   Contest contest(chunk, payload, scratch.trial);
-  bool float_fields = head.side->floats && chunk.size() / Describe(head.side->floats->layout).word_bytes >= kHeadIteration;
+  bool float_fields =
+      head.side->floats && chunk.size() / Describe(head.side->floats->layout).word_bytes >= kHeadIteration;
   bool small = chunk.size() <= kSmallChunkBytes;
   bool repetitive = LooksRepetitive(chunk);
   if (float_fields) {
@@ -114,20 +122,24 @@ EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan 
   }
   if (!float_fields || small) {
     bool rotate = IsFloat(head.dtype);
-    contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) { return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch); });
+    contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
+      return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);
+    });
   }
   if (!IsFloat(head.dtype) || repetitive) {
-    contest.Try(CodecId::kZstd, [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
+    contest.Try(CodecId::kZstd,
+                [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
   }
   return contest.Finish();
 }
 
-Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
-                                    CodecScratch::Impl& scratch) {
+Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
+                                    MutableByteSpan chunk, CodecScratch::Impl& scratch) {
   if (codec == static_cast<uint8_t>(CodecId::kFloat)) {
     if (!head.side->floats) return Error{ErrorCode::kCorrupt, 0, "a float chunk in a record without float fields"};
     uint64_t checksum = 0;
-    FLYWEIGHT_TRY(DecodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), payload, chunk, scratch, checksum));
+    FLYWEIGHT_TRY(
+        DecodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), payload, chunk, scratch, checksum));
     return checksum;
   }
   FLYWEIGHT_TRY(DecodeSimpleChunk(head, codec, payload, chunk, scratch));

@@ -4,7 +4,8 @@
 
 namespace flyweight {
 
-/// What a frame's payload is (docs/format.md section 3). Numbers are frozen: 64 to 127 patches, 128 to 191 lossy codecs, 192 to 255 private.
+/// What a frame's payload is (docs/format.md section 3). Numbers are frozen: 64 to 127 patches, 128 to 191 lossy
+/// codecs, 192 to 255 private.
 enum class CodecId : uint8_t { kStored = 0, kConstant = 1, kZstd = 2, kPlanes = 3, kFloat = 4 };
 
 /// What side information a record's head carries.

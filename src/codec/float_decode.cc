@@ -15,7 +15,6 @@ namespace {
 
 constexpr uint32_t kOwnTable = 1;
 constexpr size_t kMaxLowPlanes = 2;
-constexpr size_t kCacheLineBytes = 64;
 
 // A payload taken apart and checked for size, and what decoding it needs.
 struct Decoding {
@@ -36,8 +35,6 @@ struct Decoding {
   const std::byte* low[kMaxLowPlanes] = {};
 
   size_t coded_words() const { return iterations * kHeadIteration; }
-  // Bytes of the target from iteration `first` on that are worth fetching ahead: a batch of them, inside the coded words.
-  size_t PrefetchBytes(size_t first) const { return std::min(kHeadBatch, iterations - first) * kHeadIteration * info.word_bytes; }
   size_t rest_per_iteration() const { return RestBytesPerIteration(side.head_kind()); }
 };
 
@@ -52,8 +49,8 @@ Status ReadRowShifts(ReadCursor& cursor, uint64_t first_word, Decoding& d) {
 void PrepareShifts(uint64_t first_word, Decoding& d) {
   if (!d.side.shifted()) return;
   d.scratch.shifts.Resize(kHeadBatch * kHeadIteration);
-  d.shifts = {d.side.by_rows ? d.scratch.row_shifts.data() : nullptr, d.side.by_columns ? d.side.column_shifts.data() : nullptr,
-              d.side.column_count, first_word};
+  d.shifts = {d.side.by_rows ? d.scratch.row_shifts.data() : nullptr,
+              d.side.by_columns ? d.side.column_shifts.data() : nullptr, d.side.column_count, first_word};
 }
 
 Status ReadStates(ReadCursor& cursor, HeadStates& states) {
@@ -82,7 +79,8 @@ Status ReadLowPlanes(ReadCursor& cursor, Decoding& d) {
   return {};
 }
 
-Status TakeApart(ByteSpan payload, uint64_t first_word, std::optional<HeadTable>& own, std::optional<HeadCoder>& own_coder, Decoding& d) {
+Status TakeApart(ByteSpan payload, uint64_t first_word, std::optional<HeadTable>& own,
+                 std::optional<HeadCoder>& own_coder, Decoding& d) {
   ReadCursor cursor(payload);
   FLYWEIGHT_ASSIGN(uint32_t flags, cursor.Read<uint32_t>());
   FLYWEIGHT_ASSIGN(uint32_t patch_bytes, cursor.Read<uint32_t>());
@@ -90,7 +88,8 @@ Status TakeApart(ByteSpan payload, uint64_t first_word, std::optional<HeadTable>
   for (uint32_t& bytes : stream_bytes) {
     FLYWEIGHT_ASSIGN(bytes, cursor.Read<uint32_t>());
   }
-  if (flags > kOwnTable) return Error{ErrorCode::kUnsupportedFeature, 0, "float chunk: unknown flags " + std::to_string(flags)};
+  if (flags > kOwnTable)
+    return Error{ErrorCode::kUnsupportedFeature, 0, "float chunk: unknown flags " + std::to_string(flags)};
   if (flags & kOwnTable) {
     FLYWEIGHT_ASSIGN(own, ReadHeadTable(cursor));
     own_coder.emplace(*own);
@@ -114,7 +113,8 @@ Status TakeApart(ByteSpan payload, uint64_t first_word, std::optional<HeadTable>
 }
 
 // Decodes one batch of iterations into words.
-void DecodeBatch(const Decoding& d, DecodeHeadsFunction decode, size_t first, size_t count, DecodeHeadsArgs& args, std::byte* words) {
+void DecodeBatch(const Decoding& d, DecodeHeadsFunction decode, size_t first, size_t count, DecodeHeadsArgs& args,
+                 std::byte* words) {
   const size_t first_word = first * kHeadIteration, word_count = count * kHeadIteration;
   std::byte* target = words + first_word * d.info.word_bytes;
   const bool merge = d.info.low_plane_count != 0;
@@ -124,9 +124,6 @@ void DecodeBatch(const Decoding& d, DecodeHeadsFunction decode, size_t first, si
     d.shifts.Expand(first_word, word_count, d.scratch.shifts.as<uint8_t>());
     args.shifts = d.scratch.shifts.as<uint8_t>();
   }
-  // The target is usually not in any cache; asking for the next batch's lines now hides what the stores would wait for.
-  const std::byte* next = target + word_count * d.info.word_bytes;
-  for (size_t line = 0; line < d.PrefetchBytes(first + count); line += kCacheLineBytes) __builtin_prefetch(next + line, 1, 3);
   decode(args);
   args.rest += count * d.rest_per_iteration();
   if (!merge) return;
@@ -145,8 +142,10 @@ Status CheckStreamsEnd(const DecodeHeadsArgs& args) {
   return {};
 }
 
-// The last bytes of the rest plane are what remains in the states, so the last iteration runs twice: once to get them, once to use them.
-Status DecodeLastIteration(const Decoding& d, DecodeHeadsFunction decode, const DecodeHeadsArgs& args, std::byte* words) {
+// The last bytes of the rest plane are what remains in the states, so the last iteration runs twice: once to get them,
+// once to use them.
+Status DecodeLastIteration(const Decoding& d, DecodeHeadsFunction decode, const DecodeHeadsArgs& args,
+                           std::byte* words) {
   alignas(64) uint8_t rest[RestBytesPerIteration(HeadKind::k16)] = {};
   size_t stored_bytes = d.rest_per_iteration() - kCarriedBytes;
   if (stored_bytes != 0) std::memcpy(rest, args.rest, stored_bytes);
@@ -156,14 +155,16 @@ Status DecodeLastIteration(const Decoding& d, DecodeHeadsFunction decode, const 
   trial.rest = rest;
   DecodeBatch(d, decode, d.iterations - 1, 1, trial, words);
   FLYWEIGHT_TRY(CheckStreamsEnd(trial));
-  for (size_t s = 0; s < kHeadStreams; ++s) std::memcpy(rest + stored_bytes + s * kHeadBlock, final_states.low[s], kHeadBlock);
+  for (size_t s = 0; s < kHeadStreams; ++s)
+    std::memcpy(rest + stored_bytes + s * kHeadBlock, final_states.low[s], kHeadBlock);
   DecodeHeadsArgs final = args;
   final.rest = rest;
   DecodeBatch(d, decode, d.iterations - 1, 1, final, words);
   return {};
 }
 
-// Everything happens batch by batch, the checksum too, so that words are touched while they are in the first-level cache.
+// Everything happens batch by batch, the checksum too, so that words are touched while they are in the first-level
+// cache.
 Status DecodeCodedWords(Decoding& d, Xxh3Stream& checksum, std::byte* words) {
   DecodeHeadsFunction decode = kDecodeHeads[static_cast<size_t>(d.side.head_kind())].Pick();
   DecodeHeadsArgs args{d.coder, &d.states, {}, {}, AsUint8(d.rest), nullptr, nullptr, 0};
@@ -171,7 +172,7 @@ Status DecodeCodedWords(Decoding& d, Xxh3Stream& checksum, std::byte* words) {
     args.streams[s] = AsUint8(d.streams[s]);
     args.stream_ends[s] = AsUint8(d.streams[s]) + d.streams[s].size();
   }
-  PatchReader patches(d.patches, d.info, *d.table, d.shifts);
+  PatchReader patches(d.patches, d.info, *d.table);
   const size_t word_bytes = d.info.word_bytes;
   for (size_t first = 0; first < d.iterations;) {
     size_t count = std::min(kHeadBatch, d.iterations - 1 - first);
@@ -183,18 +184,20 @@ Status DecodeCodedWords(Decoding& d, Xxh3Stream& checksum, std::byte* words) {
     }
     size_t begin_word = first * kHeadIteration;
     first += count;
-    FLYWEIGHT_TRY(patches.ApplyUntil(first * kHeadIteration, words));
+    const uint8_t* batch_shifts = d.shifts.empty() ? nullptr : d.scratch.shifts.as<uint8_t>();
+    FLYWEIGHT_TRY(patches.ApplyBatch(begin_word, first * kHeadIteration, batch_shifts, words));
     checksum.Update({words + begin_word * word_bytes, count * kHeadIteration * word_bytes});
   }
-  return patches.CheckEnd();
+  return patches.CheckEnd(d.coded_words());
 }
 
 }  // namespace
 
-Status DecodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan payload, MutableByteSpan chunk, CodecScratch::Impl& scratch,
-                        uint64_t& checksum) {
+Status DecodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan payload, MutableByteSpan chunk,
+                        CodecScratch::Impl& scratch, uint64_t& checksum) {
   const FloatLayoutInfo& info = Describe(side.layout);
-  if (chunk.size() % info.word_bytes != 0) return Error{ErrorCode::kCorrupt, 0, "float chunk: its bytes are not whole words"};
+  if (chunk.size() % info.word_bytes != 0)
+    return Error{ErrorCode::kCorrupt, 0, "float chunk: its bytes are not whole words"};
   size_t word_count = chunk.size() / info.word_bytes;
   Decoding d{side, info, scratch, word_count, word_count / kHeadIteration};
   std::optional<HeadTable> own;

@@ -56,14 +56,15 @@ void PrepareShifts(uint64_t first_word, Encoding& e) {
   if (!e.side.shifted()) return;
   e.scratch.shifts.Resize(kHeadBatch * kHeadIteration);
   if (e.side.by_rows) MeasureRows(first_word, e);
-  e.shifts = {e.side.by_rows ? e.scratch.row_shifts.data() : nullptr, e.side.by_columns ? e.side.column_shifts.data() : nullptr,
-              e.side.column_count, first_word};
+  e.shifts = {e.side.by_rows ? e.scratch.row_shifts.data() : nullptr,
+              e.side.by_columns ? e.side.column_shifts.data() : nullptr, e.side.column_count, first_word};
 }
 
 HeadHistogram CountSome(const Encoding& e, size_t counted_iterations) {
   uint32_t tables[kCountTables][512] = {};
   size_t stride = std::max<size_t>(1, e.iterations / counted_iterations);
-  for (size_t i = 0; i < e.iterations; i += stride) CountHeads(e.kind(), {e.HeadsAt(i), e.ShiftsOf(i, 1), 1, tables[0]});
+  for (size_t i = 0; i < e.iterations; i += stride)
+    CountHeads(e.kind(), {e.HeadsAt(i), e.ShiftsOf(i, 1), 1, tables[0]});
   HeadHistogram counts{};
   for (const auto& table : tables) {
     for (size_t s = 0; s < counts.size(); ++s) counts[s] += table[s];
@@ -102,8 +103,8 @@ void CarryRest(const uint8_t* rest_end, HeadStates& states) {
   }
 }
 
-// rANS encodes backwards, so the chunk goes through in batches from the last to the first; a batch's symbols never leave the first-level cache.
-// `rest` has room for the whole rest plane, carried bytes included.
+// rANS encodes backwards, so the chunk goes through in batches from the last to the first; a batch's symbols never
+// leave the first-level cache. `rest` has room for the whole rest plane, carried bytes included.
 Streams EncodeHeads(const Encoding& e, const HeadCoder& coder, uint8_t* rest) {
   CodecScratch::Impl& scratch = e.scratch;
   const size_t rest_per_iteration = RestBytesPerIteration(e.kind());
@@ -115,7 +116,8 @@ Streams EncodeHeads(const Encoding& e, const HeadCoder& coder, uint8_t* rest) {
   Streams streams;
   uint8_t* ends[kHeadStreams];
   EncodeSymbolsArgs encode{&coder, &streams.states, scratch.symbols.as<uint8_t>(), {}, 0};
-  for (size_t s = 0; s < kHeadStreams; ++s) encode.streams[s] = ends[s] = scratch.streams.as<uint8_t>() + (s + 1) * room;
+  for (size_t s = 0; s < kHeadStreams; ++s)
+    encode.streams[s] = ends[s] = scratch.streams.as<uint8_t>() + (s + 1) * room;
   SplitHeadsFunction split_heads = kSplitHeads[static_cast<size_t>(e.kind())].Pick();
   EncodeSymbolsFunction encode_symbols = kEncodeSymbols.Pick();
   for (size_t end = e.iterations; end > 0;) {
@@ -175,7 +177,8 @@ void AppendLowPlanes(const Encoding& e, size_t low_stride, Appender& out) {
 
 }  // namespace
 
-size_t EncodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan chunk, MutableByteSpan payload, CodecScratch::Impl& scratch) {
+size_t EncodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan chunk, MutableByteSpan payload,
+                        CodecScratch::Impl& scratch) {
   const FloatLayoutInfo& info = Describe(side.layout);
   size_t word_count = chunk.size() / info.word_bytes;
   Encoding e{side, scratch, word_count, word_count / kHeadIteration, chunk.data(), {}};

@@ -1,5 +1,5 @@
-// Decides how a tensor's exponents are re-centred and which head table its chunks share, from a sample. The matrix a tensor is read as matters for
-// convolutions: both (d0, rest) and (d0 * d1, rest) are tried.
+// Decides how a tensor's exponents are re-centred and which head table its chunks share, from a sample. The matrix a
+// tensor is read as matters for convolutions: both (d0, rest) and (d0 * d1, rest) are tried.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -32,7 +32,7 @@ struct HeadSample {
   size_t head_bytes = 2;
 
   struct Segment {
-    uint64_t first_word;      ///< in the tensor
+    uint64_t first_word;  ///< in the tensor
     uint64_t first_in_sample;
     uint64_t word_count;
   };
@@ -56,8 +56,8 @@ std::vector<uint64_t> ColumnCandidates(const Shape& shape, uint64_t words_per_el
   return candidates;
 }
 
-Result<HeadSample> TakeSample(const ByteSource& source, uint64_t offset, uint64_t word_count, uint64_t row_words, FloatLayout layout,
-                              CodecScratch::Impl& scratch) {
+Result<HeadSample> TakeSample(const ByteSource& source, uint64_t offset, uint64_t word_count, uint64_t row_words,
+                              FloatLayout layout, CodecScratch::Impl& scratch) {
   const FloatLayoutInfo& info = Describe(layout);
   uint64_t row_count = word_count / row_words;
   uint64_t wanted_words = std::clamp(row_words * kWantedSampleRows, kMinSampleWords, kMaxSampleWords);
@@ -120,8 +120,8 @@ Scales MeasureScales(const HeadSample& sample, uint64_t columns, CodecScratch::I
   return scales;
 }
 
-// Calls visit(exponent, bit, row shift, column shift) for about `wanted` words of the sample, in runs whose places jitter: a fixed stride would see the same
-// columns again and again.
+// Calls visit(exponent, bit, row shift, column shift) for about `wanted` words of the sample, in runs whose places
+// jitter: a fixed stride would see the same columns again and again.
 template <typename Visit>
 void VisitSample(const HeadSample& sample, uint64_t columns, const Scales& scales, size_t wanted, const Visit& visit) {
   uint64_t run_count = std::max<uint64_t>(1, std::min<uint64_t>(wanted, sample.word_count) / kRunWords);
@@ -155,7 +155,8 @@ void VisitSample(const HeadSample& sample, uint64_t columns, const Scales& scale
 }
 
 // Bits of the exponents and shifts of the whole tensor for no shifts, rows, columns, both.
-std::array<double, 4> EstimateModes(const HeadSample& sample, uint64_t columns, uint64_t word_count, const Scales& scales) {
+std::array<double, 4> EstimateModes(const HeadSample& sample, uint64_t columns, uint64_t word_count,
+                                    const Scales& scales) {
   std::array<ByteHistogram, 4> counts{};
   uint64_t counted = 0;
   VisitSample(sample, columns, scales, kModeSampleWords, [&](unsigned exponent, unsigned, int8_t row, int8_t column) {
@@ -171,25 +172,28 @@ std::array<double, 4> EstimateModes(const HeadSample& sample, uint64_t columns, 
   double column_bits = EstimateShiftBits(scales.columns);
   std::array<double, 4> bits{};
   for (size_t mode = 0; mode < 4; ++mode) {
-    bits[mode] = EntropyBitsPerSymbol(counts[mode]) * static_cast<double>(word_count) + (mode & 1 ? row_bits : 0) + (mode & 2 ? column_bits : 0);
+    bits[mode] = EntropyBitsPerSymbol(counts[mode]) * static_cast<double>(word_count) + (mode & 1 ? row_bits : 0) +
+                 (mode & 2 ? column_bits : 0);
   }
   return bits;
 }
 
 void ChooseTable(const HeadSample& sample, const Scales& scales, FloatSide& side) {
   HeadHistogram histogram{};
-  VisitSample(sample, side.column_count, scales, kTableSampleWords, [&](unsigned exponent, unsigned bit, int8_t row, int8_t column) {
-    unsigned shift = (side.by_rows ? static_cast<unsigned>(row) : 0) + (side.by_columns ? static_cast<unsigned>(column) : 0);
-    ++histogram[2 * ((exponent - shift) & 0xFF) + bit];
-  });
+  VisitSample(sample, side.column_count, scales, kTableSampleWords,
+              [&](unsigned exponent, unsigned bit, int8_t row, int8_t column) {
+                unsigned shift = (side.by_rows ? static_cast<unsigned>(row) : 0) +
+                                 (side.by_columns ? static_cast<unsigned>(column) : 0);
+                ++histogram[2 * ((exponent - shift) & 0xFF) + bit];
+              });
   side.table = BuildHeadTable(histogram);
   side.coder = std::make_unique<HeadCoder>(side.table);
 }
 
 }  // namespace
 
-Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout, const Shape& shape,
-                                uint64_t words_per_element, CodecScratch& codec_scratch) {
+Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout,
+                                const Shape& shape, uint64_t words_per_element, CodecScratch& codec_scratch) {
   CodecScratch::Impl& scratch = codec_scratch.impl();
   std::vector<uint64_t> candidates = ColumnCandidates(shape, words_per_element, word_count);
   uint64_t row_words = candidates.empty() ? std::min(word_count, kSegmentWords) : candidates.front();

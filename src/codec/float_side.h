@@ -12,7 +12,8 @@
 
 namespace flyweight {
 
-/// Side information of a record with float fields (docs/format.md section 3.5): how exponents are re-centred, and the head table.
+/// Side information of a record with float fields (docs/format.md section 3.5): how exponents are re-centred, and the
+/// head table.
 struct FloatSide {
   FloatLayout layout = FloatLayout::kBF16;
   bool by_rows = false;
@@ -27,10 +28,10 @@ struct FloatSide {
   bool shifted() const { return by_rows || by_columns; }
 };
 
-/// Chooses the side information from a sample of the words of `source` at [offset, offset + word_count words). `shape` is that of the elements; `words_per_element` is 2 for
-/// complex numbers. Deterministic. Errors: those of reading.
-Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout, const Shape& shape,
-                                uint64_t words_per_element, CodecScratch& scratch);
+/// Chooses the side information from a sample of the words of `source` at [offset, offset + word_count words). `shape`
+/// is that of the elements; `words_per_element` is 2 for complex numbers. Deterministic. Errors: those of reading.
+Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout,
+                                const Shape& shape, uint64_t words_per_element, CodecScratch& scratch);
 
 void WriteFloatSide(const FloatSide& side, ZstdCoder& zstd, ByteWriter& writer);
 

@@ -13,7 +13,8 @@ constexpr size_t kCodecOffset = 4;
 constexpr size_t kDecodedHashOffset = 8;
 constexpr size_t kEncodedHashOffset = 16;
 
-// Of the first 16 bytes and the payload, which do not lie side by side: the hash of the payload takes the place of the encoded checksum while hashing.
+// Of the first 16 bytes and the payload, which do not lie side by side: the hash of the payload takes the place of the
+// encoded checksum while hashing.
 uint64_t EncodedChecksum(ByteSpan frame) {
   std::byte head_and_payload_hash[kFrameHeaderBytes];
   std::memcpy(head_and_payload_hash, frame.data(), kEncodedHashOffset);
@@ -43,7 +44,8 @@ Status CheckFrame(ByteSpan frame, const ChunkEntry& entry) {
 
 uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
 
-ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame, CodecScratch& scratch) {
+ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                       CodecScratch& scratch) {
   ChunkEntry entry;
   entry.decoded_xxh3 = Xxh3(chunk);
   EncodedChunk encoded = EncodeChunk(plan.head, chunk_index, chunk, frame.subspan(kFrameHeaderBytes), scratch.impl());
@@ -56,8 +58,8 @@ ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan ch
   return entry;
 }
 
-Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes, const ChunkEntry& entry,
-                   MutableByteSpan target, CodecScratch& scratch) {
+Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch) {
   FLYWEIGHT_TRY(CheckFrame(frame, entry));
   if (readable_bytes < frame.size() + kDecodePaddingBytes) {
     AlignedBuffer& padded = scratch.impl().padded;
@@ -67,10 +69,11 @@ Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame,
     frame = {padded.data(), frame.size()};
   }
   auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
-  FLYWEIGHT_ASSIGN(uint64_t checksum,
-                   DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes), target, scratch.impl()));
+  FLYWEIGHT_ASSIGN(uint64_t checksum, DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes),
+                                                         target, scratch.impl()));
   if (checksum != entry.decoded_xxh3) {
-    return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset, "a chunk's decoded bytes do not match their checksum"};
+    return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset,
+                 "a chunk's decoded bytes do not match their checksum"};
   }
   return {};
 }

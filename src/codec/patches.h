@@ -16,26 +16,29 @@ namespace flyweight {
 void WritePatches(std::span<uint32_t> heads_to_patch, HeadKind kind, const std::byte* heads, const ShiftField& shifts,
                   const HeadTable& table, ByteWriter& writer);
 
-/// Reads a list of patches front to back and puts the exponents into decoded words, stretch by stretch.
+/// Reads a list of patches front to back and puts the exponents into decoded words, batch by batch.
 class PatchReader {
  public:
-  PatchReader(ByteSpan patches, const FloatLayoutInfo& layout, const HeadTable& table, const ShiftField& shifts)
-      : cursor_(patches), layout_(layout), table_(table), shifts_(shifts) {}
+  PatchReader(ByteSpan patches, const FloatLayoutInfo& layout, const HeadTable& table)
+      : patches_(patches), layout_(layout), table_(table) {}
 
-  /// Applies the patches of words [where the last call ended, end_word); `words` is the chunk's first word. Errors: kCorrupt, kTruncated.
-  Status ApplyUntil(size_t end_word, std::byte* words);
+  /// Applies the patches of words [first_word, end_word), where the last batch ended at first_word. `words` is the
+  /// chunk's first word; shifts[i] is the shift of word first_word + i, null where there are none. Errors: kCorrupt.
+  Status ApplyBatch(size_t first_word, size_t end_word, const uint8_t* shifts, std::byte* words);
 
-  /// Errors: kCorrupt where patches are left over.
-  Status CheckEnd() const;
+  /// Call last. Errors: kCorrupt where the list leads to or behind `word_count`.
+  Status CheckEnd(size_t word_count) const;
 
  private:
-  Status ReadNext();
-  void Apply(std::byte* words) const;
+  bool ReadNext();
+  bool Fail(const char* why);
+  void Apply(const uint8_t* shifts, size_t first_word, std::byte* words) const;
 
-  ReadCursor cursor_;
+  ByteSpan patches_;
+  size_t position_ = 0;
   const FloatLayoutInfo& layout_;
   const HeadTable& table_;
-  const ShiftField& shifts_;
+  const char* why_ = nullptr;
   bool pending_ = false;  ///< a patch was read whose word comes later
   size_t word_index_ = 0;
   uint8_t exponent_ = 0;

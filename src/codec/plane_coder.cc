@@ -24,9 +24,7 @@ size_t StorePlane(ByteSpan plane, MutableByteSpan target) {
   return WritePlaneHeader(PlaneMethod::kStored, plane.size(), target.data());
 }
 
-bool IsConstant(ByteSpan plane) {
-  return std::memcmp(plane.data(), plane.data() + 1, plane.size() - 1) == 0;
-}
+bool IsConstant(ByteSpan plane) { return std::memcmp(plane.data(), plane.data() + 1, plane.size() - 1) == 0; }
 
 }  // namespace
 
@@ -39,9 +37,11 @@ size_t EncodePlane(ByteSpan plane, MutableByteSpan target, PlaneScratch& scratch
 
   double entropy_bytes = EntropyBitsPerSymbol(SampleBytes(plane, kSampleBytes)) / 8 * static_cast<double>(plane.size());
   bool masked = PlanMaskedBits(plane, scratch.masked_plan) && scratch.masked_plan.encoded_bytes < plane.size();
-  double masked_bytes = masked ? static_cast<double>(scratch.masked_plan.encoded_bytes) : static_cast<double>(plane.size());
+  double masked_bytes =
+      masked ? static_cast<double>(scratch.masked_plan.encoded_bytes) : static_cast<double>(plane.size());
 
-  bool zstd_promises = entropy_bytes < 0.97 * masked_bytes && entropy_bytes * 8 < kWorthwhileBits * static_cast<double>(plane.size());
+  bool zstd_promises =
+      entropy_bytes < 0.97 * masked_bytes && entropy_bytes * 8 < kWorthwhileBits * static_cast<double>(plane.size());
   if (zstd_promises) {
     // The room ends where another method would be smaller, so whatever fits is an improvement.
     auto room = static_cast<size_t>(masked_bytes) - 1;
@@ -65,7 +65,8 @@ Result<CodedPlane> ReadCodedPlane(ReadCursor& cursor, size_t byte_count) {
   FLYWEIGHT_ASSIGN(coded.stored, cursor.Take(stored_bytes));
   bool sized = (coded.method != PlaneMethod::kStored || stored_bytes == byte_count) &&
                (coded.method != PlaneMethod::kConstant || stored_bytes == 1);
-  if (!sized) return Error{ErrorCode::kCorrupt, cursor.offset(), "a plane has " + std::to_string(stored_bytes) + " stored bytes"};
+  if (!sized)
+    return Error{ErrorCode::kCorrupt, cursor.offset(), "a plane has " + std::to_string(stored_bytes) + " stored bytes"};
   return coded;
 }
 

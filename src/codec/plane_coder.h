@@ -18,8 +18,9 @@ struct PlaneScratch {
   MaskedPlan masked_plan;
 };
 
-/// Chooses by estimate: constant, masked bits, zstd where the order-0 entropy promises at least 3 %, else stored; zstd is also kept only if it is
-/// smaller. Precondition: target.size() >= kPlaneHeaderBytes + plane.size(); an empty plane is stored. Returns the bytes written, never more than that.
+/// Chooses by estimate: constant, masked bits, zstd where the order-0 entropy promises at least 3 %, else stored; zstd
+/// is also kept only if it is smaller. Precondition: target.size() >= kPlaneHeaderBytes + plane.size(); an empty plane
+/// is stored. Returns the bytes written, never more than that.
 size_t EncodePlane(ByteSpan plane, MutableByteSpan target, PlaneScratch& scratch);
 
 /// A coded plane that was parsed but not yet decoded.
@@ -28,7 +29,8 @@ struct CodedPlane {
   ByteSpan stored;
 };
 
-/// Reads the header of a coded plane of `byte_count` bytes. Errors: kTruncated, kCorrupt (sizes that cannot be), kUnsupportedFeature (unknown method).
+/// Reads the header of a coded plane of `byte_count` bytes. Errors: kTruncated, kCorrupt (sizes that cannot be),
+/// kUnsupportedFeature (unknown method).
 Result<CodedPlane> ReadCodedPlane(ReadCursor& cursor, size_t byte_count);
 
 /// Decodes a plane into memory. Errors: kCorrupt, kTruncated.

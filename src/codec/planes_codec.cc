@@ -12,7 +12,8 @@ constexpr size_t kMaxElementBytes = 8;
 
 }  // namespace
 
-size_t EncodePlanesChunk(ByteSpan chunk, size_t element_bytes, bool rotate, MutableByteSpan payload, CodecScratch::Impl& scratch) {
+size_t EncodePlanesChunk(ByteSpan chunk, size_t element_bytes, bool rotate, MutableByteSpan payload,
+                         CodecScratch::Impl& scratch) {
   size_t count = chunk.size() / element_bytes;
   scratch.low.Resize(chunk.size());
   SplitPlanes(chunk.data(), count, element_bytes, rotate, scratch.low.data());

@@ -13,8 +13,9 @@
 
 namespace flyweight {
 
-// A record is one extent's content: head | frames | chunk table (docs/format.md section 2). This file encodes and decodes it piece by
-// piece, with no file in sight: the caller owns the order of reads and writes and runs chunks on as many threads as it likes.
+// A record is one extent's content: head | frames | chunk table (docs/format.md section 2). This file encodes and
+// decodes it piece by piece, with no file in sight: the caller owns the order of reads and writes and runs chunks on as
+// many threads as it likes.
 
 inline constexpr size_t kRecordHeadMinBytes = 40;
 inline constexpr size_t kRecordHeadMaxBytes = size_t{1} << 21;
@@ -34,7 +35,8 @@ struct ChunkEntry {
 /// Effort. The archive does not record it; any decoder reads all.
 enum class Level : uint8_t { kBalanced = 0 };
 
-/// Memory that one thread reuses from chunk to chunk. Opaque; make one a thread.
+/// Memory that one thread reuses from chunk to chunk. Opaque; make one a thread. A few are kept warm for the next that
+/// is made.
 class CodecScratch {
  public:
   CodecScratch();
@@ -64,25 +66,29 @@ struct RecordHead {
   }
 };
 
-/// Decoded bytes of every chunk but the last, for a record of this dtype: 256 Ki elements (1 MiB of raw bytes for kOpaque).
+/// Decoded bytes of every chunk but the last, for a record of this dtype: 256 Ki elements (1 MiB of raw bytes for
+/// kOpaque).
 uint64_t ChunkBytesFor(DType dtype);
 
-/// Decides how a record is encoded, from a sample of its content, and writes its head. The same content always gives the same plan.
-/// `source` at [offset, offset + size_bytes) is the content; `shape` is a hint and may be empty. Errors: those of reading.
+/// Decides how a record is encoded, from a sample of its content, and writes its head. The same content always gives
+/// the same plan. `source` at [offset, offset + size_bytes) is the content; `shape` is a hint and may be empty. Errors:
+/// those of reading.
 struct RecordPlan {
   RecordHead head;
   std::vector<std::byte> head_bytes;
 };
-Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype, const Shape& shape, Level level,
-                              CodecScratch& scratch);
+Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
+                              const Shape& shape, Level level, CodecScratch& scratch);
 
 /// Upper bound of a frame's bytes for a chunk of `decoded_bytes`.
 uint64_t FrameBound(uint64_t decoded_bytes);
 
-/// Encodes chunk `chunk_index`, whose bytes are `chunk`, into `frame` (header included). Returns the chunk's row of the table, whose frame_bytes says how much of `frame`
-/// was written. Preconditions: chunk.size() == plan.head.ChunkDecodedBytes(chunk_index); frame.size() >= FrameBound(chunk.size()); no overlap. Cannot fail.
-/// The frame depends on the record's content alone, not on ISA, thread or run.
-ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame, CodecScratch& scratch);
+/// Encodes chunk `chunk_index`, whose bytes are `chunk`, into `frame` (header included). Returns the chunk's row of the
+/// table, whose frame_bytes says how much of `frame` was written. Preconditions: chunk.size() ==
+/// plan.head.ChunkDecodedBytes(chunk_index); frame.size() >= FrameBound(chunk.size()); no overlap. Cannot fail. The
+/// frame depends on the record's content alone, not on ISA, thread or run.
+ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                       CodecScratch& scratch);
 
 /// Serialises a chunk table.
 std::vector<std::byte> WriteChunkTable(const std::vector<ChunkEntry>& entries);
@@ -90,7 +96,8 @@ std::vector<std::byte> WriteChunkTable(const std::vector<ChunkEntry>& entries);
 /// Bytes of the head, read from its first 8 bytes. Errors: kTruncated, kCorrupt, kLimitExceeded.
 Result<uint32_t> PeekRecordHeadBytes(ByteSpan first_bytes);
 
-/// Parses and checks a whole head. Errors: kTruncated, kCorrupt, kChecksumMismatch, kUnsupportedFeature, kLimitExceeded.
+/// Parses and checks a whole head. Errors: kTruncated, kCorrupt, kChecksumMismatch, kUnsupportedFeature,
+/// kLimitExceeded.
 Result<RecordHead> ParseRecordHead(ByteSpan bytes);
 
 /// Parses a chunk table. Errors: kCorrupt where the size does not fit the head or a frame size is out of bounds.
@@ -99,13 +106,15 @@ Result<std::vector<ChunkEntry>> ParseChunkTable(const RecordHead& head, ByteSpan
 /// xxh3 of the head's bytes followed by those of the chunk table.
 uint64_t RecordCheck(ByteSpan head_bytes, ByteSpan table_bytes);
 
-/// Decodes one frame into `target` and checks it against `entry`. `readable_bytes` (>= frame.size()) says how far memory behind frame.data() may be read; with
-/// frame.size() + kDecodePaddingBytes a copy is saved. Precondition: target.size() == head.ChunkDecodedBytes(chunk_index).
-/// Errors: kTruncated, kCorrupt, kChecksumMismatch, kUnsupportedFeature; target's content is then undefined.
-Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes, const ChunkEntry& entry,
-                   MutableByteSpan target, CodecScratch& scratch);
+/// Decodes one frame into `target` and checks it against `entry`. `readable_bytes` (>= frame.size()) says how far
+/// memory behind frame.data() may be read; with frame.size() + kDecodePaddingBytes a copy is saved. Precondition:
+/// target.size() == head.ChunkDecodedBytes(chunk_index). Errors: kTruncated, kCorrupt, kChecksumMismatch,
+/// kUnsupportedFeature; target's content is then undefined.
+Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch);
 
-/// Checks a frame's header and the checksum of its encoded bytes without decoding it. Errors: kTruncated, kCorrupt, kChecksumMismatch.
+/// Checks a frame's header and the checksum of its encoded bytes without decoding it. Errors: kTruncated, kCorrupt,
+/// kChecksumMismatch.
 Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry);
 
 }  // namespace flyweight

@@ -44,7 +44,7 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, Byte
   ReadCursor cursor(bytes, kRecordHeadMinBytes - sizeof(uint64_t));
   if (transform == static_cast<uint8_t>(TransformId::kFloatFields)) {
     side->transform = TransformId::kFloatFields;
-    ZstdCoder zstd;
+    thread_local ZstdCoder zstd;  // making a decoder costs more than decoding a few thousand shifts
     FLYWEIGHT_ASSIGN(side->floats, ReadFloatSide(cursor, zstd));
   } else if (transform != static_cast<uint8_t>(TransformId::kNone)) {
     return Error{ErrorCode::kUnsupportedFeature, 10, "record head: unknown transform " + std::to_string(transform)};
@@ -55,17 +55,12 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, Byte
 
 }  // namespace
 
-CodecScratch::CodecScratch() : impl_(std::make_unique<Impl>()) {}
-CodecScratch::~CodecScratch() = default;
-CodecScratch::CodecScratch(CodecScratch&&) noexcept = default;
-CodecScratch& CodecScratch::operator=(CodecScratch&&) noexcept = default;
-
 uint64_t ChunkBytesFor(DType dtype) {
   return dtype == DType::kOpaque ? kOpaqueChunkElements : kChunkElements * ElementBytes(dtype);
 }
 
-Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype, const Shape& shape, Level,
-                              CodecScratch& scratch) {
+Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
+                              const Shape& shape, Level, CodecScratch& scratch) {
   // Content that is not whole elements (it cannot come from a valid tensor) is bytes.
   if (size_bytes % ElementBytes(dtype) != 0) dtype = DType::kOpaque;
   RecordPlan plan;
@@ -76,7 +71,8 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     uint64_t word_count = size_bytes / word_bytes;
     if (word_count >= kMinFloatWords) {
       side->transform = TransformId::kFloatFields;
-      FLYWEIGHT_ASSIGN(side->floats, PlanFloatSide(source, offset, word_count, *layout, shape, ElementBytes(dtype) / word_bytes, scratch));
+      FLYWEIGHT_ASSIGN(side->floats, PlanFloatSide(source, offset, word_count, *layout, shape,
+                                                   ElementBytes(dtype) / word_bytes, scratch));
     }
   }
   plan.head.side = std::move(side);
@@ -89,9 +85,11 @@ Result<uint32_t> PeekRecordHeadBytes(ByteSpan first_bytes) {
   FLYWEIGHT_ASSIGN(uint32_t magic, cursor.Read<uint32_t>());
   FLYWEIGHT_ASSIGN(uint32_t head_bytes, cursor.Read<uint32_t>());
   if (magic != kRecordMagic) return Error{ErrorCode::kCorrupt, 0, "not the head of a record"};
-  if (head_bytes < kRecordHeadMinBytes) return Error{ErrorCode::kCorrupt, 4, "record head: it says it has " + std::to_string(head_bytes) + " bytes"};
+  if (head_bytes < kRecordHeadMinBytes)
+    return Error{ErrorCode::kCorrupt, 4, "record head: it says it has " + std::to_string(head_bytes) + " bytes"};
   if (head_bytes > kRecordHeadMaxBytes) {
-    return Error{ErrorCode::kLimitExceeded, 4, "record head: " + std::to_string(head_bytes) + " bytes are over the limit of 2 MiB"};
+    return Error{ErrorCode::kLimitExceeded, 4,
+                 "record head: " + std::to_string(head_bytes) + " bytes are over the limit of 2 MiB"};
   }
   return head_bytes;
 }
@@ -112,13 +110,17 @@ Result<RecordHead> ParseRecordHead(ByteSpan bytes) {
   FLYWEIGHT_ASSIGN(uint32_t chunk_elements, cursor.Read<uint32_t>());
   FLYWEIGHT_ASSIGN(uint64_t decoded_bytes, cursor.Read<uint64_t>());
   FLYWEIGHT_ASSIGN(uint64_t reserved64, cursor.Read<uint64_t>());
-  if (reserved8 != 0 || reserved64 != 0) return Error{ErrorCode::kUnsupportedFeature, 11, "record head: reserved fields are in use"};
+  if (reserved8 != 0 || reserved64 != 0)
+    return Error{ErrorCode::kUnsupportedFeature, 11, "record head: reserved fields are in use"};
   auto known = static_cast<DType>(dtype);
-  if (Describe(known).dtype != known) return Error{ErrorCode::kUnsupportedFeature, 8, "record head: unknown dtype " + std::to_string(dtype)};
+  if (Describe(known).dtype != known)
+    return Error{ErrorCode::kUnsupportedFeature, 8, "record head: unknown dtype " + std::to_string(dtype)};
   if (chunk_elements == 0 || chunk_elements * ElementBytes(known) > kChunkMaxBytes) {
-    return Error{ErrorCode::kLimitExceeded, 12, "record head: chunks of " + std::to_string(chunk_elements) + " elements"};
+    return Error{ErrorCode::kLimitExceeded, 12,
+                 "record head: chunks of " + std::to_string(chunk_elements) + " elements"};
   }
-  if (decoded_bytes % ElementBytes(known) != 0) return Error{ErrorCode::kCorrupt, 16, "record head: its bytes are not whole elements"};
+  if (decoded_bytes % ElementBytes(known) != 0)
+    return Error{ErrorCode::kCorrupt, 16, "record head: its bytes are not whole elements"};
 
   RecordHead head;
   FillGeometry(known, decoded_bytes, chunk_elements, head);
@@ -140,15 +142,19 @@ std::vector<std::byte> WriteChunkTable(const std::vector<ChunkEntry>& entries) {
 
 Result<std::vector<ChunkEntry>> ParseChunkTable(const RecordHead& head, ByteSpan bytes) {
   if (bytes.size() % kChunkEntryBytes != 0 || bytes.size() / kChunkEntryBytes != head.chunk_count) {
-    return Error{ErrorCode::kCorrupt, 0, "chunk table: it has " + std::to_string(bytes.size()) + " bytes for " +
-                                             std::to_string(head.chunk_count) + " chunks"};
+    return Error{ErrorCode::kCorrupt, 0,
+                 "chunk table: it has " + std::to_string(bytes.size()) + " bytes for " +
+                     std::to_string(head.chunk_count) + " chunks"};
   }
   std::vector<ChunkEntry> entries(bytes.size() / kChunkEntryBytes);
   for (size_t i = 0; i < entries.size(); ++i) {
     const std::byte* row = bytes.data() + i * kChunkEntryBytes;
     entries[i] = {LoadLe<uint32_t>(row), LoadLe<uint64_t>(row + 4)};
-    bool sized = entries[i].frame_bytes >= kFrameHeaderBytes && entries[i].frame_bytes <= FrameBound(head.ChunkDecodedBytes(i));
-    if (!sized) return Error{ErrorCode::kCorrupt, i * kChunkEntryBytes, "chunk table: chunk " + std::to_string(i) + " has an impossible size"};
+    bool sized =
+        entries[i].frame_bytes >= kFrameHeaderBytes && entries[i].frame_bytes <= FrameBound(head.ChunkDecodedBytes(i));
+    if (!sized)
+      return Error{ErrorCode::kCorrupt, i * kChunkEntryBytes,
+                   "chunk table: chunk " + std::to_string(i) + " has an impossible size"};
   }
   return entries;
 }

@@ -15,9 +15,13 @@ constexpr int kZstdLevel = 1;
 // Below this, a Huffman table costs more than it saves over unary.
 constexpr size_t kZstdMinCount = 2048;
 
-unsigned Zigzag(int8_t value) { return value >= 0 ? 2u * static_cast<unsigned>(value) : 2u * static_cast<unsigned>(-value) - 1; }
+unsigned Zigzag(int8_t value) {
+  return value >= 0 ? 2u * static_cast<unsigned>(value) : 2u * static_cast<unsigned>(-value) - 1;
+}
 
-int8_t Unzigzag(unsigned z) { return static_cast<int8_t>(z & 1 ? -static_cast<int>((z + 1) / 2) : static_cast<int>(z / 2)); }
+int8_t Unzigzag(unsigned z) {
+  return static_cast<int8_t>(z & 1 ? -static_cast<int>((z + 1) / 2) : static_cast<int>(z / 2));
+}
 
 uint64_t UnaryBits(std::span<const int8_t> shifts) {
   uint64_t bits = 0;
@@ -47,7 +51,8 @@ Status DecodeUnary(ByteSpan bytes, std::span<int8_t> shifts) {
         ++zeros;
         continue;
       }
-      if (done == shifts.size() || zeros > 255) return Error{ErrorCode::kCorrupt, 0, "shift vector: the unary code is not valid"};
+      if (done == shifts.size() || zeros > 255)
+        return Error{ErrorCode::kCorrupt, 0, "shift vector: the unary code is not valid"};
       shifts[done++] = Unzigzag(zeros);
       zeros = 0;
       last_byte = i;
@@ -87,7 +92,8 @@ Status ReadShiftVector(ReadCursor& cursor, ZstdCoder& zstd, std::span<int8_t> sh
   MutableByteSpan target = std::as_writable_bytes(shifts);
   switch (method) {
     case static_cast<uint8_t>(ShiftMethod::kStored):
-      if (stored.size() != target.size()) return Error{ErrorCode::kCorrupt, at, "shift vector: the wrong number of shifts"};
+      if (stored.size() != target.size())
+        return Error{ErrorCode::kCorrupt, at, "shift vector: the wrong number of shifts"};
       std::copy(stored.begin(), stored.end(), target.begin());
       return {};
     case static_cast<uint8_t>(ShiftMethod::kUnary):
@@ -103,7 +109,8 @@ double EstimateShiftBits(std::span<const int8_t> shifts) {
   auto unary = static_cast<double>(UnaryBits(shifts));
   if (shifts.size() < kZstdMinCount) return unary;
   constexpr double kTableBits = 1000;
-  double huffman = EntropyBitsPerSymbol(CountBytes(std::as_bytes(shifts))) * static_cast<double>(shifts.size()) + kTableBits;
+  double huffman =
+      EntropyBitsPerSymbol(CountBytes(std::as_bytes(shifts))) * static_cast<double>(shifts.size()) + kTableBits;
   return std::min(unary, huffman);
 }
 

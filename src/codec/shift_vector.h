@@ -8,7 +8,8 @@
 
 namespace flyweight {
 
-/// Re-centring shifts, a signed byte a row or column, coded by the smaller of unary, zstd and stored (docs/format.md section 3.4).
+/// Re-centring shifts, a signed byte a row or column, coded by the smaller of unary, zstd and stored (docs/format.md
+/// section 3.4).
 void WriteShiftVector(std::span<const int8_t> shifts, ZstdCoder& zstd, ByteWriter& writer);
 
 /// Reads shifts.size() values. Errors: kTruncated, kCorrupt, kUnsupportedFeature.

@@ -18,7 +18,7 @@ class ZstdCoder {
   /// Compresses `source` into one frame without checksum. Returns its bytes, or 0 where it does not fit into `target`.
   size_t Encode(ByteSpan source, MutableByteSpan target, int level);
 
-  /// Decodes one frame that must fill `target` exactly and use all of `source`. Memory is bounded by a window of 8 MiB.
+  /// Decodes one frame that must fill `target` exactly and use all of `source`. A window over 8 MiB is an error.
   /// Errors: kCorrupt, kOutOfMemory.
   Status Decode(ByteSpan source, MutableByteSpan target);
 

@@ -290,11 +290,18 @@ TEST(DecompressFile, NeverGivesOtherBytesWhateverBitIsFlipped) {
   for (size_t at = 0; at < archive.size(); ++at) {
     Bytes damaged = archive;
     damaged[at] ^= std::byte{1} << random.Below(8);
+    Bytes restored(model.size());
+    Result<Archive> opened = Archive::OpenBytes(damaged);
+    bool survives = opened.ok() && opened.value().file_bytes() == restored.size() &&
+                    opened.value().DecodeFile(restored, 1, true).ok();
+    survivors += survives;
+    ASSERT_TRUE(!survives || restored == model) << "byte " << at;
+    if (at % 23 != 0) continue;  // files cost more than memory
+
     WriteFile(directory.File("damaged"), damaged);
     EXPECT_FALSE(VerifyFile(directory.File("damaged"), 1, {}).ok()) << "byte " << at;
-    if (!DecompressFile(directory.File("damaged"), directory.File("c"), options).ok()) continue;
-    ++survivors;
-    ASSERT_TRUE(ReadFile(directory.File("c")) == model) << "byte " << at;
+    EXPECT_EQ(DecompressFile(directory.File("damaged"), directory.File("c"), options).ok(), survives) << "byte " << at;
+    ASSERT_TRUE(!survives || ReadFile(directory.File("c")) == model) << "byte " << at;
   }
   EXPECT_GT(survivors, 0U) << "header and index exist twice, so some damage is survived";
 }
@@ -305,6 +312,8 @@ TEST(DecompressFile, RefusesEveryTruncation) {
   ASSERT_THAT(CompressFile(directory.File("a"), directory.File("b"), {}), IsOk());
   Bytes archive = ReadFile(directory.File("b"));
   for (size_t size = 0; size < archive.size(); ++size) {
+    EXPECT_FALSE(Archive::OpenBytes(std::span(archive).first(size)).ok()) << size;
+    if (size % 23 != 0) continue;
     WriteFile(directory.File("cut"), std::span(archive).first(size));
     EXPECT_FALSE(DecompressFile(directory.File("cut"), directory.File("c"), {}).ok()) << size;
   }

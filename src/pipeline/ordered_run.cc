@@ -33,20 +33,12 @@ class Scheduler {
     while (!Finished()) {
       if (TakeConsume(lock) || TakePrepare(lock, worker) || TakeWork(lock, worker)) {
         if (waiting_ > 0) changed_.notify_all();
-        if (run_.report && std::this_thread::get_id() == caller_) {
-          lock.unlock();
-          Status status = Guarded([&]() -> Status {
-            run_.report();
-            return Status::Ok();
-          });
-          lock.lock();
-          if (!status.ok()) Fail(run_.item_count, 0, status.take_error());
-        }
-        continue;
+      } else {
+        ++waiting_;
+        changed_.wait(lock);
+        --waiting_;
       }
-      ++waiting_;
-      changed_.wait(lock);
-      --waiting_;
+      Report(lock);
     }
     changed_.notify_all();
   }
@@ -68,6 +60,17 @@ class Scheduler {
     uint64_t consumed = std::numeric_limits<uint64_t>::max();
     for (const Consumer& consumer : consumers_) consumed = std::min(consumed, consumer.next_step);
     return consumed;
+  }
+
+  void Report(std::unique_lock<std::mutex>& lock) {
+    if (!run_.report || std::this_thread::get_id() != caller_) return;
+    lock.unlock();
+    Status status = Guarded([&]() -> Status {
+      run_.report();
+      return Status::Ok();
+    });
+    lock.lock();
+    if (!status.ok()) Fail(run_.item_count, 0, status.take_error());
   }
 
   void Fail(uint64_t item, uint64_t chunk, Error error) {
@@ -200,7 +203,11 @@ Status RunInOrder(ThreadPool& pool, const OrderedRun& run) {
     scheduler.Loop(worker);
     return Status::Ok();
   }));
-  return scheduler.Outcome();
+  FLYWEIGHT_TRY(scheduler.Outcome());
+  return Guarded([&]() -> Status {
+    if (run.report) run.report();
+    return Status::Ok();
+  });
 }
 
 }  // namespace flyweight

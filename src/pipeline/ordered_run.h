@@ -32,7 +32,7 @@ struct OrderedRun {
   std::function<Status(const ChunkStep& step, size_t worker)> work;
   /// Each sees all chunks in order, one at a time, after their work; different consumers run beside each other.
   std::vector<std::function<Status(const ChunkStep& step)>> consumers;
-  /// Called between steps on the thread that called RunInOrder; may be empty.
+  /// Called between steps and after the last one, on the thread that called RunInOrder; may be empty.
   std::function<void()> report;
 };
 

@@ -192,6 +192,29 @@ TEST_P(OrderedRunThreads, ReportsOnTheCallingThreadOnly) {
   EXPECT_EQ(elsewhere, 0);
 }
 
+TEST_P(OrderedRunThreads, ReportsAfterTheLastChunkWasConsumed) {
+  Workload workload = MixedItems();
+  OrderedRun run = workload.Run(4);
+  std::atomic<size_t> consumed = 0;
+  size_t reported = 0;
+  run.consumers.push_back([&](const ChunkStep&) {
+    ++consumed;
+    return Status::Ok();
+  });
+  run.report = [&] { reported = consumed; };
+  ThreadPool pool(GetParam());
+  EXPECT_THAT(RunInOrder(pool, run), IsOk());
+  EXPECT_EQ(reported, workload.InOrder().size());
+}
+
+TEST_P(OrderedRunThreads, TurnsExceptionsOfTheReportIntoErrors) {
+  Workload workload = MixedItems();
+  OrderedRun run = workload.Run(4);
+  run.report = [] { throw std::runtime_error("stop"); };
+  ThreadPool pool(GetParam());
+  EXPECT_THAT(RunInOrder(pool, run), FailsWith(ErrorCode::kInternal));
+}
+
 TEST(OrderedRun, DoesNothingWithoutItems) {
   ThreadPool pool(2);
   EXPECT_THAT(RunInOrder(pool, OrderedRun{}), IsOk());

@@ -20,6 +20,7 @@ def masked_bits(data, count):
     plane = np.empty(block_count * 64, dtype=np.uint8)
     at = 0
     for mask, base, blocks in runs:
+        must(blocks > 0, "masked bits: a run without blocks")
         must(base & mask == 0, "masked bits: base and mask overlap")
         bits = [bit for bit in range(8) if mask >> bit & 1]
         if mask == 255:
@@ -200,6 +201,7 @@ def apply_patches(data, exponents, table):
         word += gap
         must(word < len(exponents), "a patch behind the last coded word")
         if gap == 4095:
+            must(rank == 0, "a skip in the patch list names an exponent")
             continue
         if rank == 15:
             exponents[word] = cursor.uint(1)

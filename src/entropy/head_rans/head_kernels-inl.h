@@ -1,11 +1,13 @@
-// The head kernels over byte vectors, included once for each instruction set inside its namespace, after its vec_*.h. No include guard: it is meant to be
-// included again. Source of the coder: docs/format.md section 3.5; state kept as two byte vectors, so that slot and renormalisation need no shifts.
+// The head kernels over byte vectors, included once for each instruction set inside its namespace, after its vec_*.h.
+// No include guard: it is meant to be included again. Source of the coder: docs/format.md section 3.5; state kept as
+// two byte vectors, so that slot and renormalisation need no shifts.
 
 constexpr size_t kVecsPerBlock = kHeadBlock / kVecBytes;
 
-static inline Vec EvenBytes(Vec v) { return Interleave(v, Zero()); }
+static inline Vec EvenBytes(Vec v) { return And(v, Set16(0x00FF)); }
 
-// Heads of 16 bits. A "tail" byte is the head's mantissa bits << 1 | sign: bit 7 is the coded bit, the others are the rest.
+// Heads of 16 bits. A "tail" byte is the head's mantissa bits << 1 | sign: bit 7 is the coded bit, the others are the
+// rest.
 struct Head16 {
   static constexpr size_t kRestBytes = RestBytesPerIteration(HeadKind::k16);
   static constexpr size_t kBytes = 2;
@@ -72,10 +74,14 @@ struct Head8 {
     inline Vec Read(const uint8_t* rest, size_t block, size_t half) {
       Vec row = Load(rest + 64 * (block / 4) + kVecBytes * half);
       switch (block % 4) {
-        case 0: return row;
-        case 1: return ShiftRight16<2>(row);
-        case 2: return ShiftRight16<4>(row);
-        default: return ShiftRight16<6>(row);
+        case 0:
+          return row;
+        case 1:
+          return ShiftRight16<2>(row);
+        case 2:
+          return ShiftRight16<4>(row);
+        default:
+          return ShiftRight16<6>(row);
       }
     }
   };
@@ -116,6 +122,7 @@ static void DecodeLoop(DecodeHeadsArgs& args) {
   StateVecs states;
   states.LoadFrom(*args.states);
   const uint8_t* streams[kHeadStreams] = {args.streams[0], args.streams[1]};
+  const uint8_t* const overrun[kHeadStreams] = {args.stream_ends[0] + 1, args.stream_ends[1] + 1};
   const uint8_t* rest = args.rest;
   const uint8_t* shifts = args.shifts;
   auto* out = static_cast<uint8_t*>(args.heads);
@@ -141,7 +148,7 @@ static void DecodeLoop(DecodeHeadsArgs& args) {
       }
     }
     for (size_t s = 0; s < kHeadStreams; ++s) {
-      streams[s] = streams[s] < args.stream_ends[s] ? streams[s] : args.stream_ends[s];
+      streams[s] = streams[s] < overrun[s] ? streams[s] : overrun[s];
     }
     rest += Head::kRestBytes;
     if constexpr (kShifted) shifts += kHeadIteration;
@@ -179,7 +186,8 @@ static void Split(SplitHeadsArgs& args) {
         const size_t at = i * kHeadIteration + 64 * block + kVecBytes * half;
         Vec exponents, tails;
         Head::LoadFields(heads + Head::kBytes * (i * kHeadIteration + 64 * block), half, exponents, tails);
-        if (args.shifts != nullptr) exponents = Sub8(exponents, LoadElements(args.shifts + i * kHeadIteration + 64 * block, half));
+        if (args.shifts != nullptr)
+          exponents = Sub8(exponents, LoadElements(args.shifts + i * kHeadIteration + 64 * block, half));
         Vec ranks = lookup.Find(exponents);
         if (uint64_t outside = TopBits(ranks); outside != 0) {
           ranks = ReplaceMarked(ranks, default_rank, outside);
@@ -219,7 +227,8 @@ void EncodeSymbols(EncodeSymbolsArgs& args) {
         Vec low = states.low[stream][half], high = states.high[stream][half];
         RenormaliseEncoder(low, high, frequencies, streams[stream]);
 
-        // Division by multiplication: the quotient is right or one too small, the remainder then one frequency too large.
+        // Division by multiplication: the quotient is right or one too small, the remainder then one frequency too
+        // large.
         Vec r_low = reciprocal_low.At(symbols), r_high = reciprocal_high.At(symbols);
         Vec even = Interleave(low, ShiftLeft16<8>(high)), odd = Interleave(ShiftRight16<8>(low), high);
         Vec f_even = EvenBytes(frequencies), f_odd = ShiftRight16<8>(frequencies);
@@ -228,7 +237,8 @@ void EncodeSymbols(EncodeSymbolsArgs& args) {
         Vec m_even = Sub16(even, Mul16(q_even, f_even)), m_odd = Sub16(odd, Mul16(q_odd, f_odd));
         Vec quotient = Interleave(q_even, ShiftLeft16<8>(q_odd));
         Vec remainder = Interleave(m_even, ShiftLeft16<8>(m_odd));
-        Vec corrected = Interleave(Min16(m_even, Sub16(m_even, f_even)), ShiftLeft16<8>(Min16(m_odd, Sub16(m_odd, f_odd))));
+        Vec corrected =
+            Interleave(Min16(m_even, Sub16(m_even, f_even)), ShiftLeft16<8>(Min16(m_odd, Sub16(m_odd, f_odd))));
         states.low[stream][half] = Add8(corrected, first_slot.At(symbols));
         states.high[stream][half] = CorrectQuotient(quotient, remainder, corrected);
       }

@@ -9,7 +9,8 @@
 namespace flyweight {
 namespace {
 
-// Fills the two-level lookup. A group of 16 slots starts inside one rank; every border inside it is a threshold to step over.
+// Fills the two-level lookup. A group of 16 slots starts inside one rank; every border inside it is a threshold to step
+// over.
 void FillGroups(HeadCoder& coder, size_t rank_count) {
   std::memset(coder.thresholds, 0x7F, sizeof coder.thresholds);
   coder.threshold_count = 0;

@@ -9,13 +9,15 @@ namespace flyweight {
 
 struct HeadTable;
 
-// The coder of float heads: rANS over (exponent, top mantissa bit), fused with taking the other bits of a head apart and together
-// (docs/format.md section 3.5). Kernels neither allocate nor fail; every ISA gives the same bytes.
-// This header is compiled for several instruction sets: what is inline here must be inlined, or the linker could pick a copy the CPU cannot run.
+// The coder of float heads: rANS over (exponent, top mantissa bit), fused with taking the other bits of a head apart
+// and together (docs/format.md section 3.5). Kernels neither allocate nor fail; every ISA gives the same bytes. This
+// header is compiled for several instruction sets: what is inline here must be inlined, or the linker could pick a copy
+// the CPU cannot run.
 
-inline constexpr size_t kHeadBlock = 64;         ///< lanes of a stream, heads of a block
-inline constexpr size_t kHeadIteration = 512;    ///< heads of one iteration: 8 blocks
-inline constexpr size_t kHeadBatch = 16;          ///< iterations that callers pass at a time, so that buffers stay in the first-level cache
+inline constexpr size_t kHeadBlock = 64;       ///< lanes of a stream, heads of a block
+inline constexpr size_t kHeadIteration = 512;  ///< heads of one iteration: 8 blocks
+inline constexpr size_t kHeadBatch =
+    16;  ///< iterations that callers pass at a time, so that buffers stay in the first-level cache
 inline constexpr size_t kHeadStreams = 2;        ///< block j of an iteration belongs to stream j % 2
 inline constexpr size_t kCarriedBytes = 128;     ///< bytes of the rest plane that travel in the final states
 inline constexpr size_t kStreamReadAhead = 384;  ///< a decoder may read this far behind a stream's end
@@ -25,9 +27,12 @@ enum class HeadKind : uint8_t { k16 = 0, k8 = 1 };  ///< heads of 16 bits (BF16,
 
 [[gnu::always_inline]] inline constexpr size_t HeadBytes(HeadKind kind) { return kind == HeadKind::k16 ? 2 : 1; }
 /// Bytes of the rest plane an iteration: 7 bits a head, or 2.
-[[gnu::always_inline]] inline constexpr size_t RestBytesPerIteration(HeadKind kind) { return kind == HeadKind::k16 ? 448 : 128; }
+[[gnu::always_inline]] inline constexpr size_t RestBytesPerIteration(HeadKind kind) {
+  return kind == HeadKind::k16 ? 448 : 128;
+}
 
-/// Position in a block of the element with number `element` in it, and back. Positions are the order in which byte registers pack.
+/// Position in a block of the element with number `element` in it, and back. Positions are the order in which byte
+/// registers pack.
 [[gnu::always_inline]] inline constexpr size_t HeadPosition(size_t element) {
   return (element & ~size_t{63}) | ((element & 31) >> 3 << 4) | ((element & 32) >> 2) | (element & 7);
 }
@@ -48,7 +53,8 @@ struct alignas(64) HeadCoder {
   uint8_t reciprocal_low[64];  ///< of floor(65536 / frequency), at most 65535
   uint8_t reciprocal_high[64];
 
-  // Two-level lookup of 16-lane byte shuffles: rank = group_rank[slot >> 4] + number of thresholds of that group below the slot.
+  // Two-level lookup of 16-lane byte shuffles: rank = group_rank[slot >> 4] + number of thresholds of that group below
+  // the slot.
   uint8_t group_rank[16];
   uint8_t thresholds[16][16];  ///< [k][group], as signed bytes for a greater-than compare; 127: none
   uint8_t threshold_count;
@@ -65,7 +71,8 @@ struct alignas(64) HeadStates {
   uint8_t high[kHeadStreams][kHeadBlock];
 };
 
-/// Decodes `iterations` iterations. Advances streams and states, so a chunk can be decoded in pieces. Streams never advance past their ends, whatever the bytes are.
+/// Decodes `iterations` iterations. Advances streams and states, so a chunk can be decoded in pieces. A stream that is
+/// too short stays one byte behind its end, whatever the bytes are, so that it never looks used up.
 struct DecodeHeadsArgs {
   const HeadCoder* coder;
   HeadStates* states;
@@ -78,24 +85,26 @@ struct DecodeHeadsArgs {
 };
 using DecodeHeadsFunction = void (*)(DecodeHeadsArgs& args);
 
-/// Takes heads apart into symbols (by position) and the rest plane; lists the heads whose exponent the palette lacks and gives them default_rank.
+/// Takes heads apart into symbols (by position) and the rest plane; lists the heads whose exponent the palette lacks
+/// and gives them default_rank.
 struct SplitHeadsArgs {
   const HeadCoder* coder;
   const void* heads;
   const uint8_t* shifts;  ///< in element order; null: none
   uint8_t* symbols;       ///< iterations * kHeadIteration
   uint8_t* rest;          ///< iterations * RestBytesPerIteration
-  uint32_t* patched;      ///< numbers of the heads outside the palette, unordered inside an iteration; room for all heads
+  uint32_t* patched;  ///< numbers of the heads outside the palette, unordered inside an iteration; room for all heads
   uint32_t first_number;  ///< number of the first head
   size_t patched_count;   ///< result
   size_t iterations;
 };
 using SplitHeadsFunction = void (*)(SplitHeadsArgs& args);
 
-/// Encodes symbols from the last to the first. Streams are written downwards from streams[g]; the results are their begins.
+/// Encodes symbols from the last to the first. Streams are written downwards from streams[g]; the results are their
+/// begins.
 struct EncodeSymbolsArgs {
   const HeadCoder* coder;
-  HeadStates* states;              ///< in: high 1, low the carried bytes; out: what the decoder starts with
+  HeadStates* states;  ///< in: high 1, low the carried bytes; out: what the decoder starts with
   const uint8_t* symbols;
   uint8_t* streams[kHeadStreams];  ///< iterations * 256 + kStreamWriteAhead bytes of room below each
   size_t iterations;
@@ -118,13 +127,13 @@ extern const IsaTable<SplitHeadsFunction> kSplitHeads[2];
 extern const IsaTable<EncodeSymbolsFunction> kEncodeSymbols;
 
 // One function an ISA and head kind; use the tables above.
-#define FLYWEIGHT_DECLARE_HEAD_KERNELS(isa)        \
-  namespace isa {                                  \
-  void DecodeHeads16(DecodeHeadsArgs& args);       \
-  void DecodeHeads8(DecodeHeadsArgs& args);        \
-  void SplitHeads16(SplitHeadsArgs& args);         \
-  void SplitHeads8(SplitHeadsArgs& args);          \
-  void EncodeSymbols(EncodeSymbolsArgs& args);     \
+#define FLYWEIGHT_DECLARE_HEAD_KERNELS(isa)    \
+  namespace isa {                              \
+  void DecodeHeads16(DecodeHeadsArgs& args);   \
+  void DecodeHeads8(DecodeHeadsArgs& args);    \
+  void SplitHeads16(SplitHeadsArgs& args);     \
+  void SplitHeads8(SplitHeadsArgs& args);      \
+  void EncodeSymbols(EncodeSymbolsArgs& args); \
   }
 FLYWEIGHT_DECLARE_HEAD_KERNELS(scalar)
 FLYWEIGHT_DECLARE_HEAD_KERNELS(avx2)

@@ -14,8 +14,8 @@ struct Head16 {
   static uint8_t Exponent(Word head) { return static_cast<uint8_t>(head >> 7); }
   static uint8_t Bit(Word head) { return head >> 6 & 1; }
   static uint8_t Rest(Word head) { return static_cast<uint8_t>((head & 63) << 1 | head >> 15); }
-  static Word Join(uint8_t exponent, unsigned bit, uint8_t rest) {
-    return static_cast<Word>((rest & 1) << 15 | exponent << 7 | bit << 6 | rest >> 1);
+  static Word Join(unsigned exponent, unsigned bit, unsigned rest) {
+    return static_cast<Word>((rest & 1) << 15 | (exponent & 0xFF) << 7 | bit << 6 | rest >> 1);
   }
   static uint8_t LoadRest(const uint8_t* rest, size_t block, size_t position) {
     if (block < 7) return rest[64 * block + position] & 0x7F;
@@ -40,8 +40,8 @@ struct Head8 {
   static uint8_t Exponent(Word head) { return head >> 2 & 0x1F; }
   static uint8_t Bit(Word head) { return head >> 1 & 1; }
   static uint8_t Rest(Word head) { return static_cast<uint8_t>(head >> 7 << 1 | (head & 1)); }
-  static Word Join(uint8_t exponent, unsigned bit, uint8_t rest) {
-    return static_cast<Word>((rest & 2) << 6 | exponent << 2 | bit << 1 | (rest & 1));
+  static Word Join(unsigned exponent, unsigned bit, unsigned rest) {
+    return static_cast<Word>((rest & 2) << 6 | (exponent & 0x1F) << 2 | bit << 1 | (rest & 1));
   }
   static uint8_t LoadRest(const uint8_t* rest, size_t block, size_t position) {
     return rest[64 * (block / 4) + position] >> (2 * (block % 4)) & 3;
@@ -78,7 +78,7 @@ void Decode(DecodeHeadsArgs& args) {
         auto head = Head::Join(exponent, symbol & 1, Head::LoadRest(rest, block, p));
         StoreLe(out + element * sizeof head, head);
       }
-      args.streams[stream] = std::min(args.streams[stream], args.stream_ends[stream]);
+      args.streams[stream] = std::min(args.streams[stream], args.stream_ends[stream] + 1);
     }
   }
 }

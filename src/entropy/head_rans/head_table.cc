@@ -36,8 +36,9 @@ std::vector<ExponentCount> SortedExponents(const HeadHistogram& histogram) {
     ExponentCount counted{histogram[2 * e], histogram[2 * e + 1], static_cast<uint8_t>(e)};
     if (counted.total() != 0) exponents.push_back(counted);
   }
-  std::stable_sort(exponents.begin(), exponents.end(),
-                   [](const ExponentCount& a, const ExponentCount& b) { return a.total() > b.total(); });
+  std::sort(exponents.begin(), exponents.end(), [](const ExponentCount& a, const ExponentCount& b) {
+    return a.total() != b.total() ? a.total() > b.total() : a.exponent < b.exponent;
+  });
   return exponents;
 }
 
@@ -56,7 +57,8 @@ void Normalise(const std::vector<uint32_t>& counts, uint64_t total, std::vector<
     for (size_t i = 0; i < counts.size(); ++i) {
       int moved = slots[i] + step;
       if (moved < 1 || moved >= kHeadSlots) continue;
-      int64_t cost = counts[i] * (kFrequencyLog2[static_cast<size_t>(slots[i])] - kFrequencyLog2[static_cast<size_t>(moved)]);
+      int64_t cost =
+          counts[i] * (kFrequencyLog2[static_cast<size_t>(slots[i])] - kFrequencyLog2[static_cast<size_t>(moved)]);
       if (cost < best_cost) best_cost = cost, best = i;
     }
     slots[best] += step;
@@ -80,7 +82,8 @@ void SwapEntries(HeadTable& table, size_t a, size_t b) {
   std::swap(table.frequency1[a], table.frequency1[b]);
 }
 
-// Big and small frequencies alternate, then random swaps: the palette's order is free, and few borders in 16 slots make the AVX2 lookup short.
+// Big and small frequencies alternate, then random swaps: the palette's order is free, and few borders in 16 slots make
+// the AVX2 lookup short.
 HeadTable SpreadBorders(const HeadTable& sorted) {
   HeadTable table = sorted;
   size_t low = 0, high = sorted.count - size_t{1};
@@ -137,8 +140,10 @@ HeadTable BuildHeadTable(const HeadHistogram& histogram) {
       inside += exponents[i].total();
     }
     Normalise(counts, inside, slots);
-    int64_t bits = static_cast<int64_t>(outside) * kPatchBits * kOne + static_cast<int64_t>(n) * kTableBytesPerExponent * 8 * kOne;
-    for (size_t i = 0; i < counts.size(); ++i) bits += counts[i] * (8 * kOne - kFrequencyLog2[static_cast<size_t>(slots[i])]);
+    int64_t bits =
+        static_cast<int64_t>(outside) * kPatchBits * kOne + static_cast<int64_t>(n) * kTableBytesPerExponent * 8 * kOne;
+    for (size_t i = 0; i < counts.size(); ++i)
+      bits += counts[i] * (8 * kOne - kFrequencyLog2[static_cast<size_t>(slots[i])]);
     if (bits < best_bits) {
       best_bits = bits;
       best = Assemble(exponents, n, slots);
@@ -157,10 +162,12 @@ double EstimateHeadBits(const HeadTable& table, const HeadHistogram& histogram) 
   for (size_t i = 0; i < table.count; ++i) {
     size_t e = table.exponents[i];
     uint32_t count0 = histogram[2 * e], count1 = histogram[2 * e + 1];
-    bits += count0 * (8 * kOne - kFrequencyLog2[table.frequency0[i]]) + count1 * (8 * kOne - kFrequencyLog2[table.frequency1[i]]);
+    bits += count0 * (8 * kOne - kFrequencyLog2[table.frequency0[i]]) +
+            count1 * (8 * kOne - kFrequencyLog2[table.frequency1[i]]);
     patched -= uint64_t{count0} + count1;
   }
-  return static_cast<double>(bits) / static_cast<double>(kOne) + static_cast<double>(patched) * static_cast<double>(kPatchBits);
+  return static_cast<double>(bits) / static_cast<double>(kOne) +
+         static_cast<double>(patched) * static_cast<double>(kPatchBits);
 }
 
 double HeadEntropyBits(const HeadHistogram& histogram) {
@@ -194,8 +201,9 @@ Result<HeadTable> ReadHeadTable(ReadCursor& cursor) {
   FLYWEIGHT_ASSIGN(table.count, cursor.Read<uint8_t>());
   FLYWEIGHT_ASSIGN(table.second_count, cursor.Read<uint8_t>());
   if (table.count < 1 || table.count > kMaxPalette || table.second_count > kMaxSecondPalette) {
-    return Error{ErrorCode::kCorrupt, at, "head table: palette sizes " + std::to_string(table.count) + " and " +
-                                              std::to_string(table.second_count) + " are out of range"};
+    return Error{ErrorCode::kCorrupt, at,
+                 "head table: palette sizes " + std::to_string(table.count) + " and " +
+                     std::to_string(table.second_count) + " are out of range"};
   }
   auto read = [&cursor](auto& array, size_t count) -> Status {
     FLYWEIGHT_ASSIGN(ByteSpan bytes, cursor.Take(count));
@@ -212,11 +220,13 @@ Result<HeadTable> ReadHeadTable(ReadCursor& cursor) {
   for (size_t i = 0; i < table.count; ++i) {
     bool repeated = std::exchange(seen[table.exponents[i]], true);
     if (repeated) return Error{ErrorCode::kCorrupt, at, "head table: an exponent stands twice in the palette"};
-    if (table.frequency0[i] == 0 || table.frequency1[i] == 0) return Error{ErrorCode::kCorrupt, at, "head table: a frequency is 0"};
+    if (table.frequency0[i] == 0 || table.frequency1[i] == 0)
+      return Error{ErrorCode::kCorrupt, at, "head table: a frequency is 0"};
     slots += table.frequency0[i] + table.frequency1[i];
   }
   if (slots != kHeadSlots) {
-    return Error{ErrorCode::kCorrupt, at, "head table: the frequencies add up to " + std::to_string(slots) + ", not 256"};
+    return Error{ErrorCode::kCorrupt, at,
+                 "head table: the frequencies add up to " + std::to_string(slots) + ", not 256"};
   }
   return table;
 }

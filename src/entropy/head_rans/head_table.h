@@ -13,8 +13,8 @@ inline constexpr int kHeadSlots = 256;
 inline constexpr int kMaxPalette = 16;
 inline constexpr int kMaxSecondPalette = 15;
 
-/// The model of one record or chunk (docs/format.md section 3.5.2): up to 16 exponents, each with a frequency for its top mantissa bit being
-/// 0 and 1, out of 256 slots; and a second palette of exponents that patches name with 4 bits.
+/// The model of one record or chunk (docs/format.md section 3.5.2): up to 16 exponents, each with a frequency for its
+/// top mantissa bit being 0 and 1, out of 256 slots; and a second palette of exponents that patches name with 4 bits.
 struct HeadTable {
   uint8_t count = 0;
   uint8_t second_count = 0;
@@ -27,8 +27,9 @@ struct HeadTable {
 /// Counts of symbols: index 2 * exponent + bit.
 using HeadHistogram = std::array<uint32_t, 512>;
 
-/// Builds the cheapest table for a histogram, which may be a sample: every exponent of the palette keeps a slot for both bits, and exponents outside it are
-/// patched. Precondition: the histogram is not empty. The order of the palette keeps symbol borders apart, which the AVX2 decoder's lookup wants.
+/// Builds the cheapest table for a histogram, which may be a sample: every exponent of the palette keeps a slot for
+/// both bits, and exponents outside it are patched. Precondition: the histogram is not empty. The order of the palette
+/// keeps symbol borders apart, which the AVX2 decoder's lookup wants.
 HeadTable BuildHeadTable(const HeadHistogram& histogram);
 
 /// Estimated bits that the histogram's words cost with `table`, patches included, table not.

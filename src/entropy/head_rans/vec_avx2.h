@@ -1,6 +1,7 @@
 #pragma once
 
-// The handful of byte-vector operations that the head kernels are written in, for AVX2 with BMI2. A block is two vectors.
+// The handful of byte-vector operations that the head kernels are written in, for AVX2 with BMI2. A block is two
+// vectors.
 #include <immintrin.h>
 
 #include <cstring>
@@ -17,6 +18,7 @@ static inline void Store(void* p, Vec v) { _mm256_storeu_si256(static_cast<__m25
 static inline __m128i LoadHalf(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 static inline Vec Repeat16(const uint8_t* p) { return _mm256_broadcastsi128_si256(LoadHalf(p)); }
 static inline Vec Set8(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+static inline Vec Set16(int x) { return _mm256_set1_epi16(static_cast<short>(x)); }
 static inline Vec Zero() { return _mm256_setzero_si256(); }
 static inline Vec And(Vec a, Vec b) { return _mm256_and_si256(a, b); }
 static inline Vec Or(Vec a, Vec b) { return _mm256_or_si256(a, b); }
@@ -47,7 +49,8 @@ static inline Vec Interleave(Vec even, Vec odd) {
 /// Bit 7 of `top`, the other bits of `rest`.
 static inline Vec TopBit(Vec top, Vec rest) { return Or(And(top, Set8(-128)), And(rest, Set8(127))); }
 
-/// Loads half `half` of 64 bytes in element order as one vector in position order, and the reverse. `p` is the block's first byte.
+/// Loads half `half` of 64 bytes in element order as one vector in position order, and the reverse. `p` is the block's
+/// first byte.
 static inline Vec LoadElements(const uint8_t* p, size_t half) {
   __m128i a = LoadHalf(p + 16 * half), b = LoadHalf(p + 32 + 16 * half);
   return _mm256_set_m128i(_mm_unpackhi_epi64(a, b), _mm_unpacklo_epi64(a, b));
@@ -64,11 +67,13 @@ struct SymbolTable {
   explicit SymbolTable(const uint8_t* bytes) : low(Repeat16(bytes)), high(Repeat16(bytes + 16)) {}
   Vec At(Vec symbols) const {
     // Symbols are under 32, so bit 4 of each byte, moved to its top, chooses the half.
-    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low, symbols), _mm256_shuffle_epi8(high, symbols), ShiftLeft16<3>(symbols));
+    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low, symbols), _mm256_shuffle_epi8(high, symbols),
+                              ShiftLeft16<3>(symbols));
   }
 };
 
-/// slot -> (exponent, frequency, offset inside the symbol, top mantissa bit in bit 7 of `bit`), by the two-level lookup.
+/// slot -> (exponent, frequency, offset inside the symbol, top mantissa bit in bit 7 of `bit`), by the two-level
+/// lookup.
 struct SlotLookup {
   Vec group_rank, rank_first_slot, frequency0, frequency1, exponent;
   Vec thresholds[16];
@@ -133,8 +138,8 @@ static inline uint64_t TopBits(Vec v) { return static_cast<uint32_t>(_mm256_move
 /// `v` itself marks the lanes (bit 7).
 static inline Vec ReplaceMarked(Vec v, Vec replacement, uint64_t) { return _mm256_blendv_epi8(v, replacement, v); }
 
-// Byte shuffles for 8 lanes: `expand[m]` spreads bytes to the set bits of m; `compress[m]` moves the bytes at set bits to the upper end of 8 bytes, for
-// bytes of the lower and the upper half of a 16-byte lane.
+// Byte shuffles for 8 lanes: `expand[m]` spreads bytes to the set bits of m; `compress[m]` moves the bytes at set bits
+// to the upper end of 8 bytes, for bytes of the lower and the upper half of a 16-byte lane.
 struct Shuffles {
   alignas(16) uint8_t expand[256][8];
   alignas(16) uint8_t compress[2][256][8];
@@ -167,9 +172,8 @@ constexpr Shuffles MakeShuffles() {
 inline constexpr Shuffles kShuffles = MakeShuffles();
 
 static inline __m128i LoadPair(const uint8_t* low8, const uint8_t* high8) {
-  __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(low8));
-  __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(high8));
-  return _mm_unpacklo_epi64(low, high);
+  __m128d low = _mm_castsi128_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(low8)));
+  return _mm_castpd_si128(_mm_loadh_pd(low, reinterpret_cast<const double*>(high8)));
 }
 
 static inline __m128i ExpandShuffle(uint32_t lanes16) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// The handful of byte-vector operations that the head kernels are written in, for AVX-512 with VBMI2. A block is one vector.
+// The handful of byte-vector operations that the head kernels are written in, for AVX-512 with VBMI2. A block is one
+// vector.
 #include <immintrin.h>
 
 #include <cstring>
@@ -15,6 +16,7 @@ inline constexpr size_t kVecBytes = 64;
 static inline Vec Load(const void* p) { return _mm512_loadu_si512(p); }
 static inline void Store(void* p, Vec v) { _mm512_storeu_si512(p, v); }
 static inline Vec Set8(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+static inline Vec Set16(int x) { return _mm512_set1_epi16(static_cast<short>(x)); }
 static inline Vec Zero() { return _mm512_setzero_si512(); }
 static inline Vec And(Vec a, Vec b) { return _mm512_and_si512(a, b); }
 static inline Vec Or(Vec a, Vec b) { return _mm512_or_si512(a, b); }
@@ -92,7 +94,9 @@ struct RankLookup {
 
 /// Bit i: byte i is 255 (or any value over 127).
 static inline uint64_t TopBits(Vec v) { return _mm512_movepi8_mask(v); }
-static inline Vec ReplaceMarked(Vec v, Vec replacement, uint64_t marked) { return _mm512_mask_mov_epi8(v, marked, replacement); }
+static inline Vec ReplaceMarked(Vec v, Vec replacement, uint64_t marked) {
+  return _mm512_mask_mov_epi8(v, marked, replacement);
+}
 
 /// Lanes whose high byte is 0 take the next byte of the stream, in ascending order.
 static inline void RenormaliseDecoder(Vec& low, Vec& high, const uint8_t*& stream) {
@@ -107,7 +111,8 @@ static inline void RenormaliseEncoder(Vec& low, Vec& high, Vec frequencies, uint
   __mmask64 full = _mm512_cmpge_epu8_mask(high, frequencies);
   int count = __builtin_popcountll(full);
   stream -= count;
-  _mm512_mask_storeu_epi8(stream, _bzhi_u64(~0ull, static_cast<unsigned>(count)), _mm512_maskz_compress_epi8(full, low));
+  _mm512_mask_storeu_epi8(stream, _bzhi_u64(~0ull, static_cast<unsigned>(count)),
+                          _mm512_maskz_compress_epi8(full, low));
   low = _mm512_mask_mov_epi8(low, full, high);
   high = _mm512_mask_mov_epi8(high, full, Zero());
 }

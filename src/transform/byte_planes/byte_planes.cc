@@ -42,19 +42,27 @@ void MergeWords(const std::byte* const* planes, size_t count, bool rotate, std::
 
 void SplitPlanes(const std::byte* source, size_t count, size_t width, bool rotate, std::byte* planes) {
   switch (width) {
-    case 1: return SplitWords<uint8_t>(source, count, rotate, planes);
-    case 2: return SplitWords<uint16_t>(source, count, rotate, planes);
-    case 4: return SplitWords<uint32_t>(source, count, rotate, planes);
-    default: return SplitWords<uint64_t>(source, count, rotate, planes);
+    case 1:
+      return SplitWords<uint8_t>(source, count, rotate, planes);
+    case 2:
+      return SplitWords<uint16_t>(source, count, rotate, planes);
+    case 4:
+      return SplitWords<uint32_t>(source, count, rotate, planes);
+    default:
+      return SplitWords<uint64_t>(source, count, rotate, planes);
   }
 }
 
 void MergePlanes(const std::byte* const* planes, size_t count, size_t width, bool rotate, std::byte* target) {
   switch (width) {
-    case 1: return MergeWords<uint8_t>(planes, count, rotate, target);
-    case 2: return MergeWords<uint16_t>(planes, count, rotate, target);
-    case 4: return MergeWords<uint32_t>(planes, count, rotate, target);
-    default: return MergeWords<uint64_t>(planes, count, rotate, target);
+    case 1:
+      return MergeWords<uint8_t>(planes, count, rotate, target);
+    case 2:
+      return MergeWords<uint16_t>(planes, count, rotate, target);
+    case 4:
+      return MergeWords<uint32_t>(planes, count, rotate, target);
+    default:
+      return MergeWords<uint64_t>(planes, count, rotate, target);
   }
 }
 

@@ -34,27 +34,43 @@ const FloatLayoutInfo& Describe(FloatLayout layout) { return kLayouts[static_cas
 
 std::optional<FloatLayout> LayoutOf(DType dtype) {
   switch (dtype) {
-    case DType::kBF16: return FloatLayout::kBF16;
-    case DType::kF16: return FloatLayout::kF16;
+    case DType::kBF16:
+      return FloatLayout::kBF16;
+    case DType::kF16:
+      return FloatLayout::kF16;
     case DType::kF32:
-    case DType::kC64: return FloatLayout::kF32;
-    default: return std::nullopt;
+    case DType::kC64:
+      return FloatLayout::kF32;
+    default:
+      return std::nullopt;
   }
 }
 
-void SplitFloats(FloatLayout layout, const std::byte* words, size_t count, std::byte* heads, std::byte* low, size_t low_stride) {
+void SplitFloats(FloatLayout layout, const std::byte* words, size_t count, std::byte* heads, std::byte* low,
+                 size_t low_stride) {
+  if (count == 0) return;  // the pointers may be null
   switch (layout) {
-    case FloatLayout::kBF16: std::memcpy(heads, words, 2 * count); return;
-    case FloatLayout::kF16: return kSplitF16.Pick()(Bytes(words), count, Bytes(heads), Bytes(low));
-    case FloatLayout::kF32: return kSplitF32.Pick()(Bytes(words), count, Bytes(heads), Bytes(low), Bytes(low + low_stride));
+    case FloatLayout::kBF16:
+      std::memcpy(heads, words, 2 * count);
+      return;
+    case FloatLayout::kF16:
+      return kSplitF16.Pick()(Bytes(words), count, Bytes(heads), Bytes(low));
+    case FloatLayout::kF32:
+      return kSplitF32.Pick()(Bytes(words), count, Bytes(heads), Bytes(low), Bytes(low + low_stride));
   }
 }
 
-void MergeFloats(FloatLayout layout, const std::byte* heads, const std::byte* const* low, size_t count, std::byte* words) {
+void MergeFloats(FloatLayout layout, const std::byte* heads, const std::byte* const* low, size_t count,
+                 std::byte* words) {
+  if (count == 0) return;  // the pointers may be null
   switch (layout) {
-    case FloatLayout::kBF16: std::memcpy(words, heads, 2 * count); return;
-    case FloatLayout::kF16: return kMergeF16.Pick()(Bytes(heads), Bytes(low[0]), count, Bytes(words));
-    case FloatLayout::kF32: return kMergeF32.Pick()(Bytes(heads), Bytes(low[0]), Bytes(low[1]), count, Bytes(words));
+    case FloatLayout::kBF16:
+      std::memcpy(words, heads, 2 * count);
+      return;
+    case FloatLayout::kF16:
+      return kMergeF16.Pick()(Bytes(heads), Bytes(low[0]), count, Bytes(words));
+    case FloatLayout::kF32:
+      return kMergeF32.Pick()(Bytes(heads), Bytes(low[0]), Bytes(low[1]), count, Bytes(words));
   }
 }
 

@@ -1,4 +1,5 @@
-// Included once for each instruction set inside its namespace; no include guard. No intrinsics: the loops are shaped so that the compiler vectorises them.
+// Included once for each instruction set inside its namespace; no include guard. No intrinsics: the loops are shaped so
+// that the compiler vectorises them.
 
 void SplitF32(const uint8_t* __restrict words, size_t count, uint8_t* __restrict heads, uint8_t* __restrict high,
               uint8_t* __restrict low) {
@@ -12,8 +13,8 @@ void SplitF32(const uint8_t* __restrict words, size_t count, uint8_t* __restrict
   }
 }
 
-void MergeF32(const uint8_t* __restrict heads, const uint8_t* __restrict high, const uint8_t* __restrict low, size_t count,
-              uint8_t* __restrict words) {
+void MergeF32(const uint8_t* __restrict heads, const uint8_t* __restrict high, const uint8_t* __restrict low,
+              size_t count, uint8_t* __restrict words) {
   for (size_t i = 0; i < count; ++i) {
     uint16_t head;
     __builtin_memcpy(&head, heads + 2 * i, 2);
@@ -38,7 +39,8 @@ void MergeF16(const uint8_t* __restrict heads, const uint8_t* __restrict low, si
   }
 }
 
-// |x| of a head, up to a factor that all heads of its kind share. 8-bit heads become floats with the exponent moved up by 112, so that none is denormal.
+// |x| of a head, up to a factor that all heads of its kind share. 8-bit heads become floats with the exponent moved up
+// by 112, so that none is denormal.
 static inline float Magnitude16(const uint8_t* head) {
   uint16_t bits;
   __builtin_memcpy(&bits, head, 2);
@@ -56,7 +58,8 @@ static inline float Magnitude8(const uint8_t* head) {
   return value;
 }
 
-// The order of the additions is part of the encoder's promise that the ISA does not change the bytes: 32 lanes, element i in lane i mod 32, then a tree.
+// The order of the additions is part of the encoder's promise that the ISA does not change the bytes: 32 lanes, element
+// i in lane i mod 32, then a tree.
 template <float (*kMagnitude)(const uint8_t*), size_t kBytes>
 static float SumHeads(const uint8_t* heads, size_t count) {
   float lanes[32] = {};

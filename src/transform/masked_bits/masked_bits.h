@@ -8,8 +8,9 @@
 
 namespace flyweight {
 
-/// A byte plane cut into blocks of 64 bytes, each of which stores only the bits that vary inside it (docs/format.md section 3.3). Zero blocks
-/// vanish, trailing zero bits vanish, whole rows that hold narrower values than their type vanish in part: all at the speed of a copy.
+/// A byte plane cut into blocks of 64 bytes, each of which stores only the bits that vary inside it (docs/format.md
+/// section 3.3). Zero blocks vanish, trailing zero bits vanish, whole rows that hold narrower values than their type
+/// vanish in part: all at the speed of a copy.
 
 inline constexpr size_t kMaskedBlockBytes = 64;
 
@@ -25,7 +26,8 @@ struct MaskedPlan {
   size_t encoded_bytes = 0;
 };
 
-/// Finds the runs of `plane` into `plan` (whose memory is reused). Returns false where there are too many runs for the format.
+/// Finds the runs of `plane` into `plan` (whose memory is reused). Returns false where there are too many runs for the
+/// format.
 bool PlanMaskedBits(ByteSpan plane, MaskedPlan& plan);
 
 /// Writes a planned plane. Precondition: target.size() >= plan.encoded_bytes. Returns plan.encoded_bytes.

@@ -8,10 +8,12 @@
 
 namespace flyweight {
 
-// Exponent re-centring: a weight's exponent follows the scale of its row and of its column. Subtracting a small integer a row and a column, the
-// rounded log2 of its mean magnitude relative to the median, makes exponents crowd into fewer values; adding it back is one byte addition.
+// Exponent re-centring: a weight's exponent follows the scale of its row and of its column. Subtracting a small integer
+// a row and a column, the rounded log2 of its mean magnitude relative to the median, makes exponents crowd into fewer
+// values; adding it back is one byte addition.
 
-/// Mean magnitude of `count` heads, in a unit of their own. Heads of 2 bytes (BF16 or the high half of F32) or of 1 byte (the high half of F16).
+/// Mean magnitude of `count` heads, in a unit of their own. Heads of 2 bytes (BF16 or the high half of F32) or of 1
+/// byte (the high half of F16).
 float MeanMagnitude(const std::byte* heads, size_t head_bytes, size_t count);
 
 /// Adds the magnitudes of one row's heads to column sums. Shapes: heads and sums hold `count` values.
@@ -20,7 +22,8 @@ void AddMagnitudes(const std::byte* heads, size_t head_bytes, size_t count, floa
 /// The median of the values that are finite and over 0; 0 where there is none. Reorders `values`.
 float PositiveMedian(std::vector<float>& values);
 
-/// round(log2(mean / reference)) by exact operations only, so that no math library decides bytes; 0 where either is 0 or not finite.
+/// round(log2(mean / reference)) by exact operations only, so that no math library decides bytes; 0 where either is 0
+/// or not finite.
 int8_t ShiftOf(float mean, float reference);
 
 /// The shifts of a chunk's words: that of a word's row plus that of its column, modulo 256.
