@@ -19,7 +19,7 @@ SPEEDS = (0.5, 24.0)
 SPEED_TICKS = (0.5, 1, 2, 4, 8, 16)
 # What is this much larger than the median is drawn at the upper edge, with its size written out.
 FAR_PERCENT = 5
-FONT, CHARACTER_WIDTH = 13, 7.3
+FONT, CHARACTER_WIDTH, OWN_LABEL_WIDTH = 13, 7.3, 66
 
 # A card with its own background, so that it reads on any page; the colours follow the reader's theme.
 STYLE = """
@@ -162,11 +162,13 @@ class Panel:
         x, y = sum(point.x for point in own) / len(own), sum(point.y for point in own) / len(own)
         boxes = [Box(x - 48, y - 34, x + 48, y - 10)]
         memory = self.x(self.figures.speed("memcpy", "decode"))
-        for point in own:
-            # Neighbours lean away from each other, and none leans on the line of memcpy.
-            x = point.x + (0 if len(own) == 1 else 8 if point is own[-1] else -8)
-            x = min(x, memory - 36) if point.x < memory else x
-            boxes.append(Box(x - 30, point.y + 10, x + 30, point.y + 28))
+        # Neighbours lean away from each other until both labels fit, and none leans on the line of memcpy.
+        lean = max(8.0, (OWN_LABEL_WIDTH - (own[-1].x - own[0].x)) / 2) if len(own) > 1 else 0.0
+        right = own[-1].x + lean
+        right = min(right, memory - OWN_LABEL_WIDTH / 2 - 4) if own[-1].x < memory else right
+        middles = [min(own[0].x - lean, right - OWN_LABEL_WIDTH), right] if len(own) > 1 else [right]
+        for point, x in zip(own, middles, strict=True):
+            boxes.append(Box(x - OWN_LABEL_WIDTH / 2, point.y + 10, x + OWN_LABEL_WIDTH / 2, point.y + 28))
         return boxes
 
     def _labels(self) -> list[str]:

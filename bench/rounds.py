@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.worker import Worker
+from bench.worker import Worker, WorkerFailed
 
 WARM_UP_ROUNDS = 2
 # Too slow to encode more than once: their encode speed is a single measurement.
@@ -48,11 +48,20 @@ def measure(folder: Path, case: str, entrants: list[Entrant], rounds: int) -> di
             _progress(f"{case}: round {number + 1} of {WARM_UP_ROUNDS + rounds}")
             for entrant, worker in zip(entrants, workers, strict=True):
                 _one_round(results[entrant.label], entrant, worker, keep=number >= WARM_UP_ROUNDS)
+        _check_same_bytes(case, results)
         return {"payload_bytes": workers[0].info["payload_bytes"], "codecs": results}
     finally:
         _progress("")
         for worker in workers:
             worker.close()
+
+
+def _check_same_bytes(case: str, results: dict) -> None:
+    """flyweight's bytes must not depend on the instruction set."""
+    for label, result in results.items():
+        plain = label.partition("@")[0]
+        if result["digest"] != results[plain]["digest"]:
+            raise WorkerFailed(f"{case}: {label} made other bytes than {plain}")
 
 
 def _first(entrant: Entrant, worker: Worker) -> dict:
@@ -61,14 +70,14 @@ def _first(entrant: Entrant, worker: Worker) -> dict:
         _progress(f"{entrant.label}: encoding once")
         answer = worker.ask("encode")
         result["encode_s"] = [answer["cpu_s"]]
-        result["encoded_bytes"] = answer["encoded_bytes"]
+        result.update(encoded_bytes=answer["encoded_bytes"], digest=answer["digest"])
     return result
 
 
 def _one_round(result: dict, entrant: Entrant, worker: Worker, keep: bool) -> None:
     if entrant.codec not in ENCODED_ONCE:
         answer = worker.ask("encode")
-        result["encoded_bytes"] = answer["encoded_bytes"]
+        result.update(encoded_bytes=answer["encoded_bytes"], digest=answer["digest"])
         if keep:
             result["encode_s"].append(answer["cpu_s"])
     answer = worker.ask("decode")

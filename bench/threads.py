@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from bench.worker import WARM_HEAP
+from bench.worker import SINGLE_THREAD, WARM_HEAP
 
 ROW_ELEMENTS = 1024
 WARM_UP_ROUNDS = 2
@@ -22,7 +22,9 @@ WARM_UP_ROUNDS = 2
 def measure(folder: Path, case: str, rounds: int) -> dict:
     """Wall seconds by task and thread count, one a round."""
     command = [sys.executable, "-m", "bench.threads", str(folder), case, str(rounds)]
-    result = subprocess.run(command, env={**os.environ, **WARM_HEAP}, stdout=subprocess.PIPE, text=True, check=True)
+    result = subprocess.run(
+        command, env={**os.environ, **WARM_HEAP, **SINGLE_THREAD}, stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -76,6 +76,15 @@ def _timed(function) -> dict:
     return {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
 
 
+def _digest(parts: list[bytes]) -> str:
+    import xxhash
+
+    state = xxhash.xxh3_128()
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
 def _serve(codec_name: str, folder: Path, case_name: str, answer) -> None:
     import gc
 
@@ -93,7 +102,9 @@ def _serve(codec_name: str, folder: Path, case_name: str, answer) -> None:
         if verb == "encode":
             codec.before_encode()
             result = _timed(codec.encode)
-            result["encoded_bytes"] = codec.encoded_bytes()
+            parts = codec.encoded()
+            result["encoded_bytes"] = sum(map(len, parts))
+            result["digest"] = _digest(parts)
         elif verb == "decode":
             codec.before_decode()
             result = _timed(codec.decode)

@@ -63,8 +63,13 @@ def owner(path: str) -> str:
     return parts[1] if parts[0] == "src" else parts[0]
 
 
+def is_test(path: str) -> bool:
+    """Test programs in the rooms, and the headers they share: NAME_test.cc, NAME_test_tools.h."""
+    return re.search(r"_test(_\w+)?\.(cc|h)$", path) is not None
+
+
 def library_complaint(path: str, header: str) -> str | None:
-    if owner(path) in INSIDERS or path.endswith("_test.cc"):
+    if owner(path) in INSIDERS or is_test(path):
         return None
     for prefix, places in LIBRARIES.items():
         if header.startswith(prefix):
@@ -77,7 +82,6 @@ def room_complaint(path: str, header: str) -> str | None:
     """Judges a quoted include, which is how files of this repository are included."""
     who = owner(path)
     first = header.split("/")[0]
-    is_test = path.endswith("_test.cc")
     if first == "flyweight":
         return None
     if who == "include":
@@ -91,7 +95,7 @@ def room_complaint(path: str, header: str) -> str | None:
             return f'includes "{header}"; {who} may use the public headers only'
         return f'includes "{header}"; {who} may use {", ".join(sorted(ROOMS.get(who, set()))) or "std only"}'
     if first == "support":
-        return None if is_test or who in INSIDERS else f'includes "{header}", which is for tests'
+        return None if is_test(path) or who in INSIDERS else f'includes "{header}", which is for tests'
     return None
 
 

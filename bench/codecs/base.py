@@ -31,7 +31,7 @@ class Codec(ABC):
         """Compresses the case and keeps the result; timed."""
 
     @abstractmethod
-    def encoded_bytes(self) -> int:
+    def encoded(self) -> list[bytes]:
         """Everything that must be kept to restore the case."""
 
     def before_decode(self) -> None:

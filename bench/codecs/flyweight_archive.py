@@ -33,8 +33,8 @@ class FlyweightArchive(IntoBuffer):
     def encode(self) -> None:
         self.blob = archive_of(self.case, 1)
 
-    def encoded_bytes(self) -> int:
-        return len(self.blob)
+    def encoded(self) -> list[bytes]:
+        return [self.blob]
 
     def decode(self) -> None:
         if self.sha256:

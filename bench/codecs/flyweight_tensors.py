@@ -17,8 +17,8 @@ class FlyweightTensors(IntoBuffer):
             for tensor in self.case.tensors
         ]
 
-    def encoded_bytes(self) -> int:
-        return sum(map(len, self.blobs))
+    def encoded(self) -> list[bytes]:
+        return self.blobs
 
     def decode(self) -> None:
         for blob, target in zip(self.blobs, self.targets, strict=True):

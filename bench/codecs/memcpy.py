@@ -14,8 +14,8 @@ class Memcpy(IntoBuffer):
     def encode(self) -> None:
         np.copyto(self.copy, self.case.payload)
 
-    def encoded_bytes(self) -> int:
-        return self.copy.nbytes
+    def encoded(self) -> list[bytes]:
+        return [self.copy.tobytes()]
 
     def decode(self) -> None:
         np.copyto(self.target, self.copy)

@@ -50,8 +50,8 @@ class OpenZL(IntoBuffer):
     def encode(self) -> None:
         self.blobs = [self.compress_context.compress([zl.Input(zl.Type.Numeric, source)]) for source in self.sources]
 
-    def encoded_bytes(self) -> int:
-        return sum(map(len, self.blobs))
+    def encoded(self) -> list[bytes]:
+        return self.blobs
 
     def decode(self) -> None:
         # The Python API has no output argument: a frame is decoded to a buffer that fits the cache, then copied.

@@ -35,8 +35,8 @@ class Pcodec(IntoBuffer):
     def encode(self) -> None:
         self.blobs = [standalone.simple_compress(source, self.config) for source in self.sources]
 
-    def encoded_bytes(self) -> int:
-        return sum(map(len, self.blobs))
+    def encoded(self) -> list[bytes]:
+        return self.blobs
 
     def decode(self) -> None:
         for blob, target in zip(self.blobs, self.targets, strict=True):

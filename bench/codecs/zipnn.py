@@ -38,8 +38,8 @@ class ZipNN(Codec):
     def encode(self) -> None:
         self.blobs = [self.compressor.compress(data) for data in self.inputs]
 
-    def encoded_bytes(self) -> int:
-        return sum(map(len, self.blobs))
+    def encoded(self) -> list[bytes]:
+        return self.blobs
 
     def before_decode(self) -> None:
         self.output = []

@@ -22,8 +22,8 @@ class Zstd(Codec):
     def encode(self) -> None:
         self.blob = self.compressor.compress(self.case.payload)
 
-    def encoded_bytes(self) -> int:
-        return len(self.blob)
+    def encoded(self) -> list[bytes]:
+        return [self.blob]
 
     def before_decode(self) -> None:
         self.output = b""

@@ -40,12 +40,11 @@ def fail(message: str) -> None:
     sys.exit(f"\ndemo: {message}")
 
 
-def run(*command: object) -> None:
-    """Runs a command of the tour and shows it as a user would type it."""
-    shown = [pathlib.Path(str(part)).name if str(part).startswith(str(ROOT)) else str(part) for part in command]
-    print(f"  $ {' '.join(shown)}", flush=True)
-    if subprocess.run([str(part) for part in command], cwd=DEMO, stdin=subprocess.DEVNULL, check=False).returncode:
-        fail(f"this command failed: {' '.join(map(str, command))}")
+def run(*words: str) -> None:
+    """Runs flyweight in build/demo, showing the command as a user would type it."""
+    print(f"  $ flyweight {' '.join(words)}", flush=True)
+    if subprocess.run([str(BIN), *words], cwd=DEMO, stdin=subprocess.DEVNULL, check=False).returncode:
+        fail(f"this command failed: flyweight {' '.join(words)}")
 
 
 def sha256(path: pathlib.Path) -> str:
@@ -172,9 +171,9 @@ def main() -> None:
     show("file", f"{MODEL.relative_to(ROOT)}, {MODEL.stat().st_size:,} bytes")
 
     heading("2. Compress it, check the archive, restore it")
-    run(BIN, "compress", "-vf", MODEL, "-o", ARCHIVE)
-    run(BIN, "verify", "-v", ARCHIVE)
-    run(BIN, "decompress", "-vf", ARCHIVE, "-o", RESTORED)
+    run("compress", "-vf", MODEL.name, "-o", ARCHIVE.name)
+    run("verify", "-v", ARCHIVE.name)
+    run("decompress", "-vf", ARCHIVE.name, "-o", RESTORED.name)
     before, after = sha256(MODEL), sha256(RESTORED)
     show("original", f"sha256 {before}")
     show("restored", f"sha256 {after}")

@@ -157,7 +157,10 @@ def run_asan(_: argparse.Namespace) -> Count:
 
 
 def run_python(_: argparse.Namespace) -> Count:
-    environment = {"HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / "build" / "hypothesis")}
+    environment = {
+        "FLYWEIGHT_BIN": str(ROOT / ".venv" / "bin" / "flyweight"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / "build" / "hypothesis"),
+    }
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml={junit}"]
     count = Count()
     for folder, label in (
