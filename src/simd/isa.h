@@ -42,3 +42,10 @@ struct IsaTable {
 };
 
 }  // namespace flyweight
+
+/// Initialises an IsaTable from the functions of one name in the namespaces scalar, avx2 and avx512.
+#if defined(__x86_64__)
+#define FLYWEIGHT_ISA_TABLE(function) {scalar::function, avx2::function, avx512::function}
+#else
+#define FLYWEIGHT_ISA_TABLE(function) {scalar::function, nullptr, nullptr}
+#endif

@@ -93,14 +93,10 @@ void CountHeads(HeadKind kind, const CountHeadsArgs& args) {
   kind == HeadKind::k16 ? Count<uint16_t>(args) : Count<uint8_t>(args);
 }
 
-#if defined(__x86_64__)
-#define FLYWEIGHT_ISAS(function) {scalar::function, avx2::function, avx512::function}
-#else
-#define FLYWEIGHT_ISAS(function) {scalar::function, nullptr, nullptr}
-#endif
-
-const IsaTable<DecodeHeadsFunction> kDecodeHeads[2] = {FLYWEIGHT_ISAS(DecodeHeads16), FLYWEIGHT_ISAS(DecodeHeads8)};
-const IsaTable<SplitHeadsFunction> kSplitHeads[2] = {FLYWEIGHT_ISAS(SplitHeads16), FLYWEIGHT_ISAS(SplitHeads8)};
-const IsaTable<EncodeSymbolsFunction> kEncodeSymbols = FLYWEIGHT_ISAS(EncodeSymbols);
+const IsaTable<DecodeHeadsFunction> kDecodeHeads[2] = {FLYWEIGHT_ISA_TABLE(DecodeHeads16),
+                                                       FLYWEIGHT_ISA_TABLE(DecodeHeads8)};
+const IsaTable<SplitHeadsFunction> kSplitHeads[2] = {FLYWEIGHT_ISA_TABLE(SplitHeads16),
+                                                     FLYWEIGHT_ISA_TABLE(SplitHeads8)};
+const IsaTable<EncodeSymbolsFunction> kEncodeSymbols = FLYWEIGHT_ISA_TABLE(EncodeSymbols);
 
 }  // namespace flyweight

@@ -14,16 +14,10 @@ constexpr FloatLayoutInfo kLayouts[] = {
     {4, 2, 2, 23, 0xFFu << 23},
 };
 
-#if defined(__x86_64__)
-#define FLYWEIGHT_ISAS(function) {scalar::function, avx2::function, avx512::function}
-#else
-#define FLYWEIGHT_ISAS(function) {scalar::function, nullptr, nullptr}
-#endif
-
-constexpr IsaTable<decltype(&scalar::SplitF32)> kSplitF32 = FLYWEIGHT_ISAS(SplitF32);
-constexpr IsaTable<decltype(&scalar::MergeF32)> kMergeF32 = FLYWEIGHT_ISAS(MergeF32);
-constexpr IsaTable<decltype(&scalar::SplitF16)> kSplitF16 = FLYWEIGHT_ISAS(SplitF16);
-constexpr IsaTable<decltype(&scalar::MergeF16)> kMergeF16 = FLYWEIGHT_ISAS(MergeF16);
+constexpr IsaTable<decltype(&scalar::SplitF32)> kSplitF32 = FLYWEIGHT_ISA_TABLE(SplitF32);
+constexpr IsaTable<decltype(&scalar::MergeF32)> kMergeF32 = FLYWEIGHT_ISA_TABLE(MergeF32);
+constexpr IsaTable<decltype(&scalar::SplitF16)> kSplitF16 = FLYWEIGHT_ISA_TABLE(SplitF16);
+constexpr IsaTable<decltype(&scalar::MergeF16)> kMergeF16 = FLYWEIGHT_ISA_TABLE(MergeF16);
 
 const uint8_t* Bytes(const std::byte* p) { return reinterpret_cast<const uint8_t*>(p); }
 uint8_t* Bytes(std::byte* p) { return reinterpret_cast<uint8_t*>(p); }

@@ -11,18 +11,12 @@
 namespace flyweight {
 namespace {
 
-#if defined(__x86_64__)
-#define FLYWEIGHT_ISAS(function) {scalar::function, avx2::function, avx512::function}
-#else
-#define FLYWEIGHT_ISAS(function) {scalar::function, nullptr, nullptr}
-#endif
+constexpr IsaTable<decltype(&scalar::SumHeads16)> kSumHeads16 = FLYWEIGHT_ISA_TABLE(SumHeads16);
+constexpr IsaTable<decltype(&scalar::SumHeads8)> kSumHeads8 = FLYWEIGHT_ISA_TABLE(SumHeads8);
+constexpr IsaTable<decltype(&scalar::AddHeads16)> kAddHeads16 = FLYWEIGHT_ISA_TABLE(AddHeads16);
+constexpr IsaTable<decltype(&scalar::AddHeads8)> kAddHeads8 = FLYWEIGHT_ISA_TABLE(AddHeads8);
 
-constexpr IsaTable<decltype(&scalar::SumHeads16)> kSumHeads16 = FLYWEIGHT_ISAS(SumHeads16);
-constexpr IsaTable<decltype(&scalar::SumHeads8)> kSumHeads8 = FLYWEIGHT_ISAS(SumHeads8);
-constexpr IsaTable<decltype(&scalar::AddHeads16)> kAddHeads16 = FLYWEIGHT_ISAS(AddHeads16);
-constexpr IsaTable<decltype(&scalar::AddHeads8)> kAddHeads8 = FLYWEIGHT_ISAS(AddHeads8);
-
-constexpr IsaTable<decltype(&scalar::AddShift)> kAddShift = FLYWEIGHT_ISAS(AddShift);
+constexpr IsaTable<decltype(&scalar::AddShift)> kAddShift = FLYWEIGHT_ISA_TABLE(AddShift);
 
 constexpr float kSquareRootOf2 = 1.41421356F;
 constexpr int kLargestShift = 120;
