@@ -1,4 +1,8 @@
+#include <fcntl.h>
+
 #include <malloc.h>
+#include <cerrno>
+#include <cstdlib>
 
 #include <cstdio>
 #include <exception>
@@ -69,10 +73,20 @@ int Run(int argument_count, const char* const* argument_values) {
   return console.Finish();
 }
 
+// A file opened while a standard stream is closed would take its number, and be read or written in its place. The
+// stand-in is opened the wrong way round, so that using it is an error.
+void OccupyClosedStreams() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+    if (fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;
+    if (open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) != descriptor) std::_Exit(1);
+  }
+}
+
 }  // namespace
 }  // namespace flyweight::cli
 
 int main(int argument_count, char** argument_values) {
+  flyweight::cli::OccupyClosedStreams();
   flyweight::cli::BoundAllocator();
   flyweight::cli::InstallSignalHandlers();
   try {

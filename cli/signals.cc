@@ -17,7 +17,7 @@ extern "C" void RemoveAndDie(int signal_number) {
 }  // namespace
 
 void InstallSignalHandlers() {
-  constexpr std::array kDeadly = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXCPU};
+  constexpr std::array kDeadly = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU};
   for (int signal_number : kDeadly) {
     struct sigaction old_action{};
     sigaction(signal_number, nullptr, &old_action);

@@ -1,5 +1,6 @@
 #include "cli/commands/listing.h"
 
+#include <algorithm>
 #include "cli/commands/output.h"
 
 namespace flyweight::cli {
@@ -19,7 +20,8 @@ std::optional<ArchiveListing> ReadListing(const std::string& file, Console& cons
 
 uint64_t OverheadBytes(const ArchiveListing& listing) {
   uint64_t overhead_bytes = listing.archive_bytes;
-  for (const ListedTensor& extent : listing.extents) overhead_bytes -= extent.stored_bytes;
+  // Extents may share a record, so their sum may be more than there is.
+  for (const ListedTensor& extent : listing.extents) overhead_bytes -= std::min(overhead_bytes, extent.stored_bytes);
   return overhead_bytes;
 }
 

@@ -1,12 +1,16 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <ctime>
+#include <string_view>
 
 #include "base/file.h"
 #include "base/file_io.h"
@@ -39,6 +43,16 @@ Result<SplitPath> Split(const std::string& path) {
   return split;
 }
 
+// Whether a link is /dev/stdout, /dev/fd/N or the like: replacing it would break it for everybody.
+bool LeadsToADescriptor(int directory, const std::string& name) {
+  struct statfs system;
+  if (fstatfs(directory, &system) == 0 && system.f_type == PROC_SUPER_MAGIC) return true;
+  char text[PATH_MAX];
+  ssize_t size = readlinkat(directory, name.c_str(), text, sizeof text);
+  std::string_view link(text, size > 0 ? static_cast<size_t>(size) : 0);
+  return link.starts_with("/proc/") || link.starts_with("/dev/fd/");
+}
+
 // Refuses a target that must not or cannot be replaced by a regular file.
 Status CheckTarget(int directory, const std::string& name, const std::string& path, bool overwrite) {
   struct stat status;
@@ -49,6 +63,10 @@ Status CheckTarget(int directory, const std::string& name, const std::string& pa
   if (S_ISLNK(status.st_mode)) {
     // /dev/stdout and the like are links too: what they lead to decides, though only the link would be replaced.
     dangling = fstatat(directory, name.c_str(), &status, 0) != 0;
+    if (LeadsToADescriptor(directory, name)) {
+      return Error{ErrorCode::kInvalidArgument, 0,
+                   "'" + path + "' stands for an open file and cannot be replaced; write to standard output instead"};
+    }
   }
   if (!dangling && S_ISDIR(status.st_mode)) {
     return Error{ErrorCode::kInvalidArgument, 0, "'" + path + "' is a directory, not a file to write"};

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "base/file.h"
 #include "base/file_io.h"
@@ -11,12 +12,21 @@
 namespace flyweight {
 namespace {
 
+// Times that 64 bits of nanoseconds cannot hold (before 1677, after 2262) become the nearest that they can.
+int64_t Nanoseconds(const timespec& time) {
+  int64_t nanoseconds = 0;
+  bool overflows = __builtin_mul_overflow(int64_t{time.tv_sec}, int64_t{1'000'000'000}, &nanoseconds) ||
+                   __builtin_add_overflow(nanoseconds, int64_t{time.tv_nsec}, &nanoseconds);
+  if (!overflows) return nanoseconds;
+  return time.tv_sec < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+
 FileStamp StampOf(const struct stat& status) {
   FileStamp stamp;
   stamp.device = static_cast<uint64_t>(status.st_dev);
   stamp.inode = static_cast<uint64_t>(status.st_ino);
   stamp.size_bytes = static_cast<uint64_t>(status.st_size);
-  stamp.modified_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  stamp.modified_ns = Nanoseconds(status.st_mtim);
   stamp.mode = static_cast<uint32_t>(status.st_mode);
   return stamp;
 }

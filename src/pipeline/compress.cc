@@ -66,6 +66,7 @@ Result<Digest> Encode(const ByteSource& source, const std::string& name, bool ch
 
 Result<CompressSummary> CompressToStream(const std::string& source, const CompressOptions& options) {
   FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, std::string(kStreamPath)));
+  FLYWEIGHT_TRY(RefuseSameFile(input, std::string(kStreamPath)));
   ThreadPool pool(UsefulThreadCount(options.thread_count, input.source->size()));
   ProgressMeter progress(options.progress, input.source->size());
   DescriptorSink sink(STDOUT_FILENO, "standard output");

@@ -57,7 +57,9 @@ Result<InputEndpoint> OpenInput(const std::string& path, const std::string& targ
 
 Status RefuseSameFile(const InputEndpoint& input, const std::string& target) {
   struct stat status;
-  if (input.file == nullptr || target == kStreamPath || stat(target.c_str(), &status) != 0) return Status::Ok();
+  // A shell's redirection can make standard output the source.
+  int failed = target == kStreamPath ? fstat(STDOUT_FILENO, &status) : stat(target.c_str(), &status);
+  if (input.file == nullptr || failed != 0) return Status::Ok();
   const FileStamp& stamp = input.file->stamp();
   if (stamp.device != static_cast<uint64_t>(status.st_dev) || stamp.inode != static_cast<uint64_t>(status.st_ino)) {
     return Status::Ok();
