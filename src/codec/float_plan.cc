@@ -14,7 +14,6 @@
 namespace flyweight {
 namespace {
 
-constexpr uint64_t kMaxColumns = uint64_t{1} << 20;
 constexpr uint64_t kMinSide = 8;
 constexpr uint64_t kMinSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kMaxSampleWords = uint64_t{1} << 22;

@@ -7,7 +7,6 @@
 namespace flyweight {
 namespace {
 
-constexpr uint32_t kMaxColumns = uint32_t{1} << 20;
 constexpr uint8_t kByRows = 1;
 constexpr uint8_t kByColumns = 2;
 

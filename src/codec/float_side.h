@@ -12,6 +12,9 @@
 
 namespace flyweight {
 
+/// The longest row that a tensor is re-centred by; a limit of the format, so planner and parser share it.
+inline constexpr uint64_t kMaxColumns = uint64_t{1} << 20;
+
 /// Side information of a record with float fields (docs/format.md section 3.5): how exponents are re-centred, and the
 /// head table.
 struct FloatSide {
