@@ -190,17 +190,6 @@ TEST(AtomicFile, RefusesATargetThatAppearedSinceCreate) {
   EXPECT_EQ(test::ReadText(dir.File("f")), "theirs");
 }
 
-TEST(AtomicFile, OfTwoThatRaceForANameOneWins) {
-  test::TempDir dir;
-  std::unique_ptr<AtomicFile> first = CreateOrDie(dir.File("f"));
-  std::unique_ptr<AtomicFile> second = CreateOrDie(dir.File("f"));
-  EXPECT_THAT(first->Append(AsBytes("first")), IsOk());
-  EXPECT_THAT(second->Append(AsBytes("second")), IsOk());
-  EXPECT_THAT(second->Commit(0644, kTime), IsOk());
-  EXPECT_THAT(first->Commit(0644, kTime), FailsWith(ErrorCode::kExists));
-  EXPECT_EQ(test::ReadText(dir.File("f")), "second");
-}
-
 TEST(AtomicFile, ReplacesAFileWhenAskedAndOnlyAtCommit) {
   test::TempDir dir;
   test::WriteFile(dir.File("f"), "old");

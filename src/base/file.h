@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,6 +49,9 @@ class FileSource final : public ByteSource {
  public:
   /// Errors: kIo (missing, unreadable), kInvalidArgument (directory, device, pipe, socket).
   static Result<std::unique_ptr<FileSource>> Open(const std::string& path);
+  /// The same of a descriptor that is open for reading, which it takes over, also when it fails. `path` is for messages
+  /// and for CheckUnchanged.
+  static Result<std::unique_ptr<FileSource>> Adopt(int descriptor, const std::string& path);
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
@@ -98,15 +102,45 @@ class DescriptorSink final : public ByteSink {
   std::string name_;
 };
 
-/// A file that appears under its name complete or not at all: written as a temporary (mode 0600, O_EXCL) in the
-/// target's directory, then fsync, rename, fsync of the directory. Destroyed before Commit, it removes the temporary. A
-/// signal handler that calls RemoveTemporaryFiles() removes it too. A symbolic link under the name counts as existing;
-/// overwriting replaces the link and leaves what it points to alone.
-class AtomicFile final : public ByteSink {
+/// Output that appears under its name complete or not at all: written under other names, then Sync, ReadBack to verify
+/// it, Commit. Destroyed before Commit, it takes back what it wrote. Implemented by AtomicFile and PartsFile.
+class OutputFile : public ByteSink {
  public:
-  /// Errors: kExists (target exists and !overwrite; checked again at Commit without a race), kIo, kInvalidArgument
-  /// (target is a directory or a special file).
-  static Result<std::unique_ptr<AtomicFile>> Create(const std::string& path, bool overwrite);
+  /// What an interrupted run left of this output; empty where there is nothing, or resuming was not asked for. Nothing
+  /// in it can be trusted. What this run writes takes its place, so a range may hold new bytes by the time it is read.
+  virtual const ByteSource& PreviousBytes() const = 0;
+  /// Flushes what was written to stable storage, so that reading it back reads what a crash would leave. Errors: kIo.
+  virtual Status Sync() = 0;
+  /// A source over what was written so far. Precondition: this output outlives it. Errors: kIo.
+  virtual Result<std::unique_ptr<ByteSource>> ReadBack() const = 0;
+  /// Gives the finished output the permission bits of `mode` and the modification time, puts it under its name and
+  /// makes that durable. Errors: kExists (something took the name since Create), kIo.
+  virtual Status Commit(uint32_t mode, int64_t modified_ns) = 0;
+  /// The name that it will have.
+  virtual const std::string& path() const = 0;
+};
+
+struct AtomicOptions {
+  bool overwrite = false;
+  bool resumable = false;  ///< keep what was written where the run fails or is killed, and offer it to the next run
+};
+
+class PartialFile;
+
+/// A file that appears under its name complete or not at all: written as a partial file (mode 0600, locked) in the
+/// target's directory, then fsync, rename, fsync of the directory. The partial file's name derives from the target's,
+/// so that two runs never write one target at a time, and a run takes over what a killed one left. Destroyed before
+/// Commit, it removes the partial file unless it is resumable; a signal handler that calls RemoveTemporaryFiles() does
+/// the same. A symbolic link under the name counts as existing; overwriting replaces the link and leaves what it points
+/// to alone.
+class AtomicFile final : public OutputFile {
+ public:
+  /// Errors: kExists (target exists and !overwrite, which is checked again at Commit without a race; another run is
+  /// writing it now), kIo, kInvalidArgument (target is a directory or a special file).
+  static Result<std::unique_ptr<AtomicFile>> Create(const std::string& path, const AtomicOptions& options);
+  static Result<std::unique_ptr<AtomicFile>> Create(const std::string& path, bool overwrite) {
+    return Create(path, AtomicOptions{.overwrite = overwrite});
+  }
   ~AtomicFile() override;
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -114,36 +148,38 @@ class AtomicFile final : public ByteSink {
   Status Append(ByteSpan bytes) override;
   /// Writes at any offset; safe from several threads. Do not mix with Append.
   Status WriteAt(uint64_t offset, ByteSpan bytes);
+  /// Takes previous bytes as if WriteAt had written them again; for a range that was read and found right.
+  void KeepPrevious(uint64_t offset, uint64_t size_bytes);
   /// Reserves disk space where the file system can, so that a full disk is an error now and not at the end. Errors: kIo
   /// (ENOSPC).
   Status Reserve(uint64_t size_bytes);
-  /// Flushes what was written to stable storage, so that reading it back reads what a crash would leave. Errors: kIo.
-  Status Sync();
-  /// A source over what was written so far, reading the temporary file. Precondition: this AtomicFile outlives it.
-  Result<std::unique_ptr<ByteSource>> ReadBack() const;
-  /// Gives the finished file the permission bits of `mode` and the modification time, puts it under its name and makes
-  /// that durable.
-  Status Commit(uint32_t mode, int64_t modified_ns);
-  const std::string& path() const { return path_; }
+  const ByteSource& PreviousBytes() const override { return *previous_; }
+  Status Sync() override;
+  Result<std::unique_ptr<ByteSource>> ReadBack() const override;
+  Status Commit(uint32_t mode, int64_t modified_ns) override;
+  const std::string& path() const override { return path_; }
 
  private:
   AtomicFile() = default;
-  Status OpenTemporary();
-  Status ApplyAttributes(uint32_t mode, int64_t modified_ns);
-  Status TakeName();
+  Status DropUnwritten();
+  void RaiseEnd(uint64_t end_offset);
 
-  int descriptor_ = -1;
   int directory_ = -1;  // names are resolved in it, so that neither chdir nor a renamed directory leads astray
   std::string path_;
   std::string name_;
-  std::string temporary_name_;  // empty while there is none to remove
-  size_t signal_slot_ = 0;
+  std::unique_ptr<PartialFile> partial_;
+  std::unique_ptr<ByteSource> previous_;
   uint64_t appended_bytes_ = 0;
+  std::atomic<uint64_t> end_offset_{0};  // of the furthest byte written or kept
   bool reserved_ = false;
   bool overwrite_ = false;
 };
 
-/// Unlinks every temporary file that is being written. Async-signal-safe.
+/// The name of the partial file that an output named `name` (without directory) is written as: ".NAME" and a suffix, or
+/// a hash of the name where that would be too long.
+std::string PartialNameOf(const std::string& name);
+
+/// Unlinks every partial file that is being written and is not resumable. Async-signal-safe.
 void RemoveTemporaryFiles() noexcept;
 
 }  // namespace flyweight

@@ -70,6 +70,10 @@ Status CheckRange(uint64_t offset, uint64_t count, uint64_t size_bytes, const st
                    " bytes wanted at " + std::to_string(offset)};
 }
 
+FileIdentity IdentityOf(const struct stat& status) {
+  return {static_cast<uint64_t>(status.st_dev), static_cast<uint64_t>(status.st_ino)};
+}
+
 Status ReadFileAt(int descriptor, uint64_t offset, MutableByteSpan target, const std::string& name) {
   while (!target.empty()) {
     size_t wanted = std::min(target.size(), kTransferMaxBytes);

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <sys/stat.h>
+
+#include <compare>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +41,15 @@ class OwnedDescriptor {
 /// open() and openat(), resumed after EINTR. Invalid with errno set where it fails.
 OwnedDescriptor OpenAt(int directory, const char* name, int flags, unsigned mode = 0);
 
+/// Which file something is, whatever its name.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  auto operator<=>(const FileIdentity&) const = default;
+};
+
+FileIdentity IdentityOf(const struct stat& status);
+
 /// Fills `target` from `offset` of a file that is known to have been long enough. Errors: kSourceChanged where it ends
 /// early, kIo.
 Status ReadFileAt(int descriptor, uint64_t offset, MutableByteSpan target, const std::string& name);
@@ -52,6 +65,13 @@ Status WriteStream(int descriptor, uint64_t offset, ByteSpan bytes, const std::s
 
 /// Reads up to target.size() bytes of a stream, waiting where it is non-blocking and empty; 0 is the end. Errors: kIo.
 Result<size_t> ReadStream(int descriptor, uint64_t offset, MutableByteSpan target, const std::string& name);
+
+/// Where temporary data go: `directory`, or TMPDIR or /tmp where it is empty.
+std::string SpoolDirectory(const std::string& directory);
+
+/// A new file without a name in `directory`, for reading and writing: it goes with the process, whatever ends it.
+/// Invalid with errno set where it fails.
+OwnedDescriptor OpenUnnamed(const std::string& directory);
 
 /// A file of `size_bytes` behind a descriptor, owned or borrowed.
 class DescriptorSource final : public ByteSource {

@@ -75,6 +75,12 @@ Result<std::unique_ptr<FileSource>> FileSource::Open(const std::string& path) {
   FLYWEIGHT_TRY(RequireRegular(status, path));
   OwnedDescriptor descriptor = OpenAt(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!descriptor.valid()) return SystemError(Cannot("open", path), errno);
+  return Adopt(descriptor.Release(), path);
+}
+
+Result<std::unique_ptr<FileSource>> FileSource::Adopt(int adopted, const std::string& path) {
+  OwnedDescriptor descriptor(adopted);
+  struct stat status;
   if (fstat(descriptor.get(), &status) != 0) return SystemError(Cannot("examine", path), errno);
   FLYWEIGHT_TRY(RequireRegular(status, path));
   FileStamp stamp = StampOf(status);
@@ -84,7 +90,15 @@ Result<std::unique_ptr<FileSource>> FileSource::Open(const std::string& path) {
 
 Status FileSource::ReadAt(uint64_t offset, MutableByteSpan target) const {
   FLYWEIGHT_TRY(CheckRange(offset, target.size(), stamp_.size_bytes, "'" + path_ + "'"));
-  return ReadFileAt(descriptor_, offset, target, path_);
+  Status read = ReadFileAt(descriptor_, offset, target, path_);
+  if (read.ok() || read.error().code != ErrorCode::kSourceChanged) return read;
+  // It ended early. Files under /sys do so always: they have the size of a page, whatever they hold.
+  struct stat status;
+  if (fstat(descriptor_, &status) != 0 || static_cast<uint64_t>(status.st_size) < stamp_.size_bytes) return read;
+  return Error{ErrorCode::kInvalidArgument, read.error().offset,
+               "'" + path_ + "' says it has " + std::to_string(stamp_.size_bytes) + " bytes but ends at byte " +
+                   std::to_string(read.error().offset) +
+                   ": the system makes its content up while it is read; read it through standard input instead"};
 }
 
 Status FileSource::CheckUnchanged() const {

@@ -157,6 +157,18 @@ TEST(FileSource, RefusesAFileThatDeniesItsContent) {
   EXPECT_THAT(FileSource::Open("/proc/version"), FailsWith(ErrorCode::kInvalidArgument));
 }
 
+TEST(FileSource, SaysWhatAFileIsThatEndsBeforeItsSize) {
+  const std::string path = "/sys/kernel/uevent_seqnum";
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || status.st_size == 0) GTEST_SKIP() << "no /sys here";
+  std::unique_ptr<FileSource> source = OpenOrDie(path);
+  std::vector<std::byte> target(static_cast<size_t>(status.st_size));
+  Status read = source->ReadAt(0, target);
+  ASSERT_THAT(read, FailsWith(ErrorCode::kInvalidArgument));
+  EXPECT_NE(read.error().message.find(path), std::string::npos);
+  EXPECT_NE(read.error().message.find("standard input"), std::string::npos);
+}
+
 TEST(FileSource, ReportsAFileThatMayNotBeRead) {
   test::TempDir dir;
   test::WriteFile(dir.File("f"), "secret");

@@ -14,13 +14,14 @@ namespace {
 
 constexpr size_t kPieceBytes = size_t{1} << 20;
 
+}  // namespace
+
 std::string SpoolDirectory(const std::string& directory) {
   if (!directory.empty()) return directory;
   const char* environment = std::getenv("TMPDIR");
   return environment != nullptr && *environment != '\0' ? environment : "/tmp";
 }
 
-// A file without a name goes with the process, whatever ends it.
 OwnedDescriptor OpenUnnamed(const std::string& directory) {
   OwnedDescriptor unnamed = OpenAt(AT_FDCWD, directory.c_str(), O_TMPFILE | O_RDWR | O_EXCL, 0600);
   if (unnamed.valid() || errno == ENOENT || errno == ENOTDIR || errno == EACCES) return unnamed;
@@ -29,8 +30,6 @@ OwnedDescriptor OpenUnnamed(const std::string& directory) {
   if (named.valid()) unlink(name.c_str());
   return named;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<ByteSource>> SpoolDescriptor(int descriptor, const std::string& directory) {
   const std::string input_name = descriptor == STDIN_FILENO ? "standard input" : "input";

@@ -6,13 +6,14 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "base/file.h"
 
 namespace flyweight {
 namespace {
 
-constexpr size_t kSlotCount = 64;
+constexpr size_t kBlockSlots = 64;
 constexpr size_t kNameMaxBytes = 255;
 
 enum class SlotState : int { kFree, kFilling, kRemembered };
@@ -23,31 +24,69 @@ struct Slot {
   std::atomic<char> name[kNameMaxBytes + 1] = {};
 };
 
+// Blocks are added when all slots are taken and never go, so that a signal handler may walk them at any moment.
+struct Block {
+  Slot slots[kBlockSlots];
+  std::atomic<Block*> next{nullptr};
+};
+
 static_assert(std::atomic<SlotState>::is_always_lock_free, "signal handlers may touch lock-free atomics only");
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<char>::is_always_lock_free);
-static_assert(std::atomic<size_t>::is_always_lock_free);
+static_assert(std::atomic<size_t>::is_always_lock_free && std::atomic<Block*>::is_always_lock_free);
 
-Slot slots[kSlotCount];
+Block first_block;
 std::atomic<size_t> removal_count{0};
+
+Block* NextBlock(Block& block) {
+  Block* next = block.next.load(std::memory_order_acquire);
+  if (next != nullptr) return next;
+  auto* fresh = new (std::nothrow) Block;
+  if (fresh == nullptr) return nullptr;
+  if (block.next.compare_exchange_strong(next, fresh)) return fresh;
+  delete fresh;  // another thread was faster
+  return next;
+}
+
+bool Claim(Slot& slot, int directory, const std::string& name) {
+  SlotState expected = SlotState::kFree;
+  if (!slot.state.compare_exchange_strong(expected, SlotState::kFilling)) return false;
+  for (size_t at = 0; at < name.size(); ++at) slot.name[at].store(name[at], std::memory_order_relaxed);
+  slot.name[name.size()].store('\0', std::memory_order_relaxed);
+  slot.directory.store(directory, std::memory_order_relaxed);
+  slot.state.store(SlotState::kRemembered, std::memory_order_release);
+  return true;
+}
+
+void Remove(const Slot& slot) {
+  if (slot.state.load(std::memory_order_acquire) != SlotState::kRemembered) return;
+  char name[kNameMaxBytes + 1];
+  for (size_t at = 0; at <= kNameMaxBytes; ++at) {
+    name[at] = slot.name[at].load(std::memory_order_relaxed);
+    if (name[at] == '\0') break;
+  }
+  name[kNameMaxBytes] = '\0';
+  unlinkat(slot.directory.load(std::memory_order_relaxed), name, 0);
+}
 
 }  // namespace
 
 size_t RememberTemporary(int directory, const std::string& name) {
   if (name.size() > kNameMaxBytes) return kNoTemporarySlot;
-  for (size_t i = 0; i < kSlotCount; ++i) {
-    SlotState expected = SlotState::kFree;
-    if (!slots[i].state.compare_exchange_strong(expected, SlotState::kFilling)) continue;
-    for (size_t at = 0; at < name.size(); ++at) slots[i].name[at].store(name[at], std::memory_order_relaxed);
-    slots[i].name[name.size()].store('\0', std::memory_order_relaxed);
-    slots[i].directory.store(directory, std::memory_order_relaxed);
-    slots[i].state.store(SlotState::kRemembered, std::memory_order_release);
-    return i;
+  size_t number = 0;
+  for (Block* block = &first_block; block != nullptr; block = NextBlock(*block)) {
+    for (Slot& slot : block->slots) {
+      if (Claim(slot, directory, name)) return number;
+      ++number;
+    }
   }
   return kNoTemporarySlot;
 }
 
 void ForgetTemporary(size_t slot) {
-  if (slot != kNoTemporarySlot) slots[slot].state.store(SlotState::kFree, std::memory_order_release);
+  if (slot == kNoTemporarySlot) return;
+  Block* block = &first_block;
+  for (; slot >= kBlockSlots; slot -= kBlockSlots) block = block->next.load(std::memory_order_acquire);
+  block->slots[slot].state.store(SlotState::kFree, std::memory_order_release);
 }
 
 size_t TemporaryRemovalCount() { return removal_count.load(); }
@@ -55,15 +94,8 @@ size_t TemporaryRemovalCount() { return removal_count.load(); }
 void RemoveTemporaryFiles() noexcept {
   int saved_errno = errno;
   removal_count.fetch_add(1);
-  for (Slot& slot : slots) {
-    if (slot.state.load(std::memory_order_acquire) != SlotState::kRemembered) continue;
-    char name[kNameMaxBytes + 1];
-    for (size_t at = 0; at <= kNameMaxBytes; ++at) {
-      name[at] = slot.name[at].load(std::memory_order_relaxed);
-      if (name[at] == '\0') break;
-    }
-    name[kNameMaxBytes] = '\0';
-    unlinkat(slot.directory.load(std::memory_order_relaxed), name, 0);
+  for (Block* block = &first_block; block != nullptr; block = block->next.load(std::memory_order_acquire)) {
+    for (const Slot& slot : block->slots) Remove(slot);
   }
   errno = saved_errno;
 }

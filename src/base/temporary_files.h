@@ -5,12 +5,12 @@
 
 namespace flyweight {
 
-// The temporary files that RemoveTemporaryFiles() would remove, in fixed memory that a signal handler may read.
+// The partial files that RemoveTemporaryFiles() would remove, in memory that never goes and a signal handler may read.
 
 inline constexpr size_t kNoTemporarySlot = static_cast<size_t>(-1);
 
-/// Remembers `name` in the open directory `directory`, which must stay open until forgotten. kNoTemporarySlot where all
-/// slots are taken or the name is too long; the file is then safe from all but signals.
+/// Remembers `name` in the open directory `directory`, which must stay open until forgotten. kNoTemporarySlot where
+/// memory is out or the name is too long; the file is then safe from all but signals.
 size_t RememberTemporary(int directory, const std::string& name);
 
 /// Frees a slot; kNoTemporarySlot is allowed.
