@@ -5,7 +5,12 @@
 #include <optional>
 #include <vector>
 
+#include "container/gguf.h"
+#include "container/npy.h"
+#include "container/onnx.h"
 #include "container/safetensors.h"
+#include "container/torch_legacy.h"
+#include "container/zip.h"
 
 namespace flyweight {
 namespace {
@@ -18,7 +23,7 @@ using Parser = Result<std::optional<FileMap>> (*)(const ByteSource& source, Byte
 
 /// One parser a file, asked in this order; the first map wins.
 constexpr Parser kParsers[] = {
-    AnnotateSafetensors,
+    AnnotateSafetensors, AnnotateGguf, AnnotateNpy, AnnotateZip, AnnotateTorchLegacy, AnnotateOnnx,
 };
 
 Result<FileMap> AnnotateWith(const ByteSource& source, ByteSpan first_bytes) {

@@ -9,29 +9,29 @@ namespace {
 
 // In order of their numbers, so that a number is its row.
 constexpr std::array<DTypeInfo, 23> kTable = {{
-    {DType::kOpaque, "OPAQUE", 8, 0, 0},
-    {DType::kBool, "BOOL", 8, 0, 0},
-    {DType::kU8, "U8", 8, 0, 0},
-    {DType::kI8, "I8", 8, 0, 0},
-    {DType::kU16, "U16", 16, 0, 0},
-    {DType::kI16, "I16", 16, 0, 0},
-    {DType::kU32, "U32", 32, 0, 0},
-    {DType::kI32, "I32", 32, 0, 0},
-    {DType::kU64, "U64", 64, 0, 0},
-    {DType::kI64, "I64", 64, 0, 0},
-    {DType::kF16, "F16", 16, 5, 10},
-    {DType::kBF16, "BF16", 16, 8, 7},
-    {DType::kF32, "F32", 32, 8, 23},
-    {DType::kF64, "F64", 64, 11, 52},
-    {DType::kC64, "C64", 64, 0, 0},
-    {DType::kF8E4M3, "F8_E4M3", 8, 4, 3},
-    {DType::kF8E5M2, "F8_E5M2", 8, 5, 2},
-    {DType::kF8E8M0, "F8_E8M0", 8, 0, 0},
-    {DType::kF8E4M3FNUZ, "F8_E4M3FNUZ", 8, 4, 3},
-    {DType::kF8E5M2FNUZ, "F8_E5M2FNUZ", 8, 5, 2},
-    {DType::kF4, "F4", 4, 0, 0},
-    {DType::kF6E2M3, "F6_E2M3", 6, 0, 0},
-    {DType::kF6E3M2, "F6_E3M2", 6, 0, 0},
+    {DType::kOpaque, "OPAQUE", 8, 0, 0, 1, 1},
+    {DType::kBool, "BOOL", 8, 0, 0, 1, 1},
+    {DType::kU8, "U8", 8, 0, 0, 1, 1},
+    {DType::kI8, "I8", 8, 0, 0, 1, 1},
+    {DType::kU16, "U16", 16, 0, 0, 1, 2},
+    {DType::kI16, "I16", 16, 0, 0, 1, 2},
+    {DType::kU32, "U32", 32, 0, 0, 1, 4},
+    {DType::kI32, "I32", 32, 0, 0, 1, 4},
+    {DType::kU64, "U64", 64, 0, 0, 1, 8},
+    {DType::kI64, "I64", 64, 0, 0, 1, 8},
+    {DType::kF16, "F16", 16, 5, 10, 1, 2},
+    {DType::kBF16, "BF16", 16, 8, 7, 1, 2},
+    {DType::kF32, "F32", 32, 8, 23, 1, 4},
+    {DType::kF64, "F64", 64, 11, 52, 1, 8},
+    {DType::kC64, "C64", 64, 0, 0, 1, 8},
+    {DType::kF8E4M3, "F8_E4M3", 8, 4, 3, 1, 1},
+    {DType::kF8E5M2, "F8_E5M2", 8, 5, 2, 1, 1},
+    {DType::kF8E8M0, "F8_E8M0", 8, 0, 0, 1, 1},
+    {DType::kF8E4M3FNUZ, "F8_E4M3FNUZ", 8, 4, 3, 1, 1},
+    {DType::kF8E5M2FNUZ, "F8_E5M2FNUZ", 8, 5, 2, 1, 1},
+    {DType::kF4, "F4", 4, 0, 0, 2, 1},
+    {DType::kF6E2M3, "F6_E2M3", 6, 0, 0, 4, 3},
+    {DType::kF6E3M2, "F6_E3M2", 6, 0, 0, 4, 3},
 }};
 
 constexpr bool RowsStandAtTheirNumbers() {
@@ -41,6 +41,29 @@ constexpr bool RowsStandAtTheirNumbers() {
   return true;
 }
 static_assert(RowsStandAtTheirNumbers());
+
+// Source: ggml's type traits and the block structs behind them (ggml-common.h). A few numbers only, so that a search
+// costs nothing.
+constexpr DTypeInfo kBlockTypes[] = {
+    {DType::kGgmlQ40, "GGML_Q4_0", 0, 0, 0, 32, 18},        {DType::kGgmlQ41, "GGML_Q4_1", 0, 0, 0, 32, 20},
+    {DType::kGgmlQ50, "GGML_Q5_0", 0, 0, 0, 32, 22},        {DType::kGgmlQ51, "GGML_Q5_1", 0, 0, 0, 32, 24},
+    {DType::kGgmlQ80, "GGML_Q8_0", 0, 0, 0, 32, 34},        {DType::kGgmlQ81, "GGML_Q8_1", 0, 0, 0, 32, 36},
+    {DType::kGgmlQ2K, "GGML_Q2_K", 0, 0, 0, 256, 84},       {DType::kGgmlQ3K, "GGML_Q3_K", 0, 0, 0, 256, 110},
+    {DType::kGgmlQ4K, "GGML_Q4_K", 0, 0, 0, 256, 144},      {DType::kGgmlQ5K, "GGML_Q5_K", 0, 0, 0, 256, 176},
+    {DType::kGgmlQ6K, "GGML_Q6_K", 0, 0, 0, 256, 210},      {DType::kGgmlQ8K, "GGML_Q8_K", 0, 0, 0, 256, 292},
+    {DType::kGgmlIQ2XXS, "GGML_IQ2_XXS", 0, 0, 0, 256, 66}, {DType::kGgmlIQ2XS, "GGML_IQ2_XS", 0, 0, 0, 256, 74},
+    {DType::kGgmlIQ3XXS, "GGML_IQ3_XXS", 0, 0, 0, 256, 98}, {DType::kGgmlIQ1S, "GGML_IQ1_S", 0, 0, 0, 256, 50},
+    {DType::kGgmlIQ4NL, "GGML_IQ4_NL", 0, 0, 0, 32, 18},    {DType::kGgmlIQ3S, "GGML_IQ3_S", 0, 0, 0, 256, 110},
+    {DType::kGgmlIQ2S, "GGML_IQ2_S", 0, 0, 0, 256, 82},     {DType::kGgmlIQ4XS, "GGML_IQ4_XS", 0, 0, 0, 256, 136},
+    {DType::kGgmlIQ1M, "GGML_IQ1_M", 0, 0, 0, 256, 56},     {DType::kGgmlTQ10, "GGML_TQ1_0", 0, 0, 0, 256, 54},
+    {DType::kGgmlTQ20, "GGML_TQ2_0", 0, 0, 0, 256, 66},     {DType::kGgmlMXFP4, "GGML_MXFP4", 0, 0, 0, 32, 17},
+    {DType::kGgmlNVFP4, "GGML_NVFP4", 0, 0, 0, 64, 36},     {DType::kGgmlQ10, "GGML_Q1_0", 0, 0, 0, 128, 18},
+};
+
+const DTypeInfo* FindBlockType(DType dtype) {
+  const DTypeInfo* row = std::ranges::find(kBlockTypes, dtype, &DTypeInfo::dtype);
+  return row == std::end(kBlockTypes) ? nullptr : row;
+}
 
 struct Alias {
   std::string_view name;  // lower case
@@ -104,7 +127,9 @@ std::string_view WithoutPrefix(std::string_view name) {
 
 const DTypeInfo& Describe(DType dtype) {
   size_t row = static_cast<size_t>(dtype);
-  return row < kTable.size() ? kTable[row] : kTable[0];
+  if (row < kTable.size()) return kTable[row];
+  const DTypeInfo* block_type = FindBlockType(dtype);
+  return block_type == nullptr ? kTable[0] : *block_type;
 }
 
 std::optional<DType> FindDType(std::string_view name) {
@@ -127,12 +152,11 @@ std::optional<uint64_t> TensorBytes(DType dtype, const Shape& shape) {
     if (!product.has_value()) return std::nullopt;
     count = *product;
   }
-  // Bytes before bits: a count whose bits pass 64 bits may still have bytes that do not.
-  uint64_t bits = static_cast<uint64_t>(Describe(dtype).bits);
-  std::optional<uint64_t> whole = CheckedMul(count / 8, bits);
-  uint64_t rest_bits = count % 8 * bits;
-  if (!whole.has_value() || rest_bits % 8 != 0) return std::nullopt;
-  return CheckedAdd(*whole, rest_bits / 8);
+  const DTypeInfo& info = Describe(dtype);
+  uint64_t block_elements = static_cast<uint64_t>(info.block_elements);
+  uint64_t filled = IsBlockType(info) ? (shape.empty() ? 1 : shape.back()) : count;
+  if (filled % block_elements != 0) return std::nullopt;
+  return CheckedMul(count / block_elements, static_cast<uint64_t>(info.block_bytes));
 }
 
 }  // namespace flyweight

@@ -72,8 +72,60 @@ TEST_P(DTypeRow, IsFoundByItsNameInAnyCase) {
   EXPECT_EQ(FindDType(lower), GetParam().dtype);
 }
 
+TEST_P(DTypeRow, HasItsFewestElementsThatFillBytes) {
+  const DTypeInfo& info = Describe(GetParam().dtype);
+  EXPECT_FALSE(IsBlockType(info));
+  EXPECT_EQ(info.block_elements * info.bits, info.block_bytes * 8);
+  EXPECT_EQ(info.block_elements, info.bits == 4 ? 2 : info.bits == 6 ? 4 : 1);
+}
+
+struct BlockRow {
+  int number;
+  DType dtype;
+  const char* name;
+  int block_elements;
+  int block_bytes;
+};
+
+// In archives as well: no row may change.
+constexpr BlockRow kBlockRows[] = {
+    {66, DType::kGgmlQ40, "GGML_Q4_0", 32, 18},        {67, DType::kGgmlQ41, "GGML_Q4_1", 32, 20},
+    {70, DType::kGgmlQ50, "GGML_Q5_0", 32, 22},        {71, DType::kGgmlQ51, "GGML_Q5_1", 32, 24},
+    {72, DType::kGgmlQ80, "GGML_Q8_0", 32, 34},        {73, DType::kGgmlQ81, "GGML_Q8_1", 32, 36},
+    {74, DType::kGgmlQ2K, "GGML_Q2_K", 256, 84},       {75, DType::kGgmlQ3K, "GGML_Q3_K", 256, 110},
+    {76, DType::kGgmlQ4K, "GGML_Q4_K", 256, 144},      {77, DType::kGgmlQ5K, "GGML_Q5_K", 256, 176},
+    {78, DType::kGgmlQ6K, "GGML_Q6_K", 256, 210},      {79, DType::kGgmlQ8K, "GGML_Q8_K", 256, 292},
+    {80, DType::kGgmlIQ2XXS, "GGML_IQ2_XXS", 256, 66}, {81, DType::kGgmlIQ2XS, "GGML_IQ2_XS", 256, 74},
+    {82, DType::kGgmlIQ3XXS, "GGML_IQ3_XXS", 256, 98}, {83, DType::kGgmlIQ1S, "GGML_IQ1_S", 256, 50},
+    {84, DType::kGgmlIQ4NL, "GGML_IQ4_NL", 32, 18},    {85, DType::kGgmlIQ3S, "GGML_IQ3_S", 256, 110},
+    {86, DType::kGgmlIQ2S, "GGML_IQ2_S", 256, 82},     {87, DType::kGgmlIQ4XS, "GGML_IQ4_XS", 256, 136},
+    {93, DType::kGgmlIQ1M, "GGML_IQ1_M", 256, 56},     {98, DType::kGgmlTQ10, "GGML_TQ1_0", 256, 54},
+    {99, DType::kGgmlTQ20, "GGML_TQ2_0", 256, 66},     {103, DType::kGgmlMXFP4, "GGML_MXFP4", 32, 17},
+    {104, DType::kGgmlNVFP4, "GGML_NVFP4", 64, 36},    {105, DType::kGgmlQ10, "GGML_Q1_0", 128, 18},
+};
+
+TEST(BlockTypes, KeepTheirNumbersAndLayouts) {
+  size_t known = 0;
+  for (int number = 23; number < 65536; number++) known += Describe(static_cast<DType>(number)).bits == 0 ? 1 : 0;
+  EXPECT_EQ(known, std::size(kBlockRows));
+  for (const BlockRow& row : kBlockRows) {
+    const DTypeInfo& info = Describe(row.dtype);
+    EXPECT_EQ(static_cast<int>(row.dtype), row.number);
+    EXPECT_EQ(info.dtype, row.dtype);
+    EXPECT_EQ(info.name, row.name);
+    EXPECT_TRUE(IsBlockType(info));
+    EXPECT_EQ(info.exponent_bits, 0);
+    EXPECT_EQ(info.block_elements, row.block_elements);
+    EXPECT_EQ(info.block_bytes, row.block_bytes);
+  }
+}
+
+TEST(BlockTypes, AreNotFoundByName) {
+  for (const BlockRow& row : kBlockRows) EXPECT_EQ(FindDType(row.name), std::nullopt);
+}
+
 TEST(Describe, GivesTheOpaqueRowForUnknownNumbers) {
-  for (int number : {23, 100, 65535}) {
+  for (int number : {23, 64, 68, 127, 65535}) {
     EXPECT_EQ(Describe(static_cast<DType>(number)).dtype, DType::kOpaque);
     EXPECT_EQ(Describe(static_cast<DType>(number)).bits, 8);
   }
@@ -122,6 +174,18 @@ TEST(TensorBytes, OfPackedTypesMustFillWholeBytes) {
   EXPECT_EQ(TensorBytes(DType::kF6E2M3, {8}), 6U);
   EXPECT_EQ(TensorBytes(DType::kF6E3M2, {5}), std::nullopt);
   EXPECT_EQ(TensorBytes(DType::kF6E3M2, {2}), std::nullopt);
+}
+
+TEST(TensorBytes, OfBlockTypesCountsBlocksThatFillRows) {
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ4K, {2, 512}), 576U);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {32}), 34U);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {31}), std::nullopt);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {2, 16}), std::nullopt);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {32, 2}), std::nullopt);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {}), std::nullopt);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {0, 31}), 0U);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ80, {UINT64_MAX - 31}), std::nullopt);
+  EXPECT_EQ(TensorBytes(DType::kGgmlQ40, {uint64_t{1} << 63}), (uint64_t{1} << 58) * 18);
 }
 
 TEST(TensorBytes, IsZeroWhereADimensionIsZero) {

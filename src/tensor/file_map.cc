@@ -10,6 +10,13 @@ Error BadExtent(const Extent& extent, size_t number, const std::string& what) {
 
 }  // namespace
 
+std::string_view ContainerFormatName(ContainerFormat format) {
+  constexpr std::string_view kNames[] = {"raw", "safetensors", "gguf", "pytorch", "pytorch-legacy",
+                                         "npy", "npz",         "onnx", "zip"};
+  size_t number = static_cast<size_t>(format);
+  return number < std::size(kNames) ? kNames[number] : "unknown";
+}
+
 Status ValidateFileMap(const FileMap& map, uint64_t file_size_bytes) {
   uint64_t end = 0;
   for (size_t number = 0; number < map.extents.size(); ++number) {

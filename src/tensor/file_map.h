@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flyweight/result.h"
@@ -20,7 +21,20 @@ struct Extent {
 };
 
 /// Which parser annotated the file. Numbers are written into archives and never change meaning.
-enum class ContainerFormat : uint8_t { kRaw = 0, kSafetensors = 1 };
+enum class ContainerFormat : uint8_t {
+  kRaw = 0,
+  kSafetensors = 1,
+  kGguf = 2,
+  kTorchZip = 3,     ///< what torch.save writes today, and TorchScript
+  kTorchLegacy = 4,  ///< what torch.save wrote before version 1.6
+  kNpy = 5,
+  kNpz = 6,
+  kOnnx = 7,
+  kZip = 8,  ///< any other zip file with stored entries
+};
+
+/// "raw", "safetensors", "gguf" and so on; "unknown" for a number this build does not know.
+std::string_view ContainerFormatName(ContainerFormat format);
 
 /// A file as an ordered list of extents that covers [0, file size) exactly. Annotation only: writing the extents back
 /// in order is the file.
