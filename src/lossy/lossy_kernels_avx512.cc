@@ -1,0 +1,5 @@
+#include "lossy/lossy_kernels.h"
+
+namespace flyweight::avx512 {
+#include "lossy/lossy_kernels-inl.h"
+}  // namespace flyweight::avx512
