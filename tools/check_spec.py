@@ -60,7 +60,7 @@ def constants(path: str) -> dict[str, int]:
         plain = re.sub(r"\bk[A-Z]\w*\b", lambda m: str(found.get(m.group(0), "unknown")), plain).replace("'", "")
         # Digits and operators only, so that it can be evaluated.
         if re.fullmatch(r"[\s0-9a-fA-FxX+*<>()-]+", plain):
-            found[name] = int(eval(plain, {"__builtins__": {}}))
+            found[name] = int(eval(re.sub(r"\b0(?=[0-7])", "0o", plain), {"__builtins__": {}}))
     return found
 
 
@@ -140,6 +140,36 @@ def compare_wire(compare: Comparison, spec: str) -> None:
     compare.same("wire.h kFormatVersion", wire.get("kFormatVersion"), int(version.group(1)) if version else None)
 
 
+def compare_parity(compare: Comparison, spec: str) -> None:
+    wire = constants("src/archive/parity_wire.h")
+    rows = table(section(spec, "7.2"))
+    for field, name in (
+        ("version of the parity", "kInfoVersionOffset"),
+        ("bytes of this head", "kInfoSizeOffset"),
+        ("number of the cell", "kInfoCellOffset"),
+        ("identity", "kInfoIdentityOffset"),
+        ("bytes of the first", "kInfoFirstBytesOffset"),
+        ("bytes of the second", "kInfoSecondBytesOffset"),
+        ("`B`", "kInfoBlockBytesOffset"),
+        ("`m`", "kInfoParityRowsOffset"),
+        ("`R`", "kInfoCodewordsOffset"),
+        ("`q`", "kInfoParityCellsOffset"),
+        ("reserved", "kInfoReservedOffset"),
+        ("xxh3 of the table", "kInfoTableHashOffset"),
+        ("xxh3 of bytes", "kInfoHashOffset"),
+    ):
+        compare.same(f"parity_wire.h {name}", wire.get(name), offset_of(rows, field)[0])
+    compare.same("parity_wire.h kInfoMagic", wire.get("kInfoMagic"), magic(rows[0][2]))
+    layout = constants("src/archive/parity_layout.h")
+    compare.same("parity_layout.h kInfoHeadBytes", layout.get("kInfoHeadBytes"), int(rows[-1][0]))
+    sizes = re.search(r"a power of two from (\d+) to 2\^(\d+)", section(spec, "7"))
+    for name, number in (
+        ("kParityBlockMinBytes", int(sizes.group(1)) if sizes else None),
+        ("kParityBlockMaxBytes", 1 << int(sizes.group(2)) if sizes else None),
+    ):
+        compare.same(f"parity_layout.h {name}", layout.get(name), number)
+
+
 def compare_record(compare: Comparison, spec: str) -> None:
     record = constants("src/codec/record.h")
     frame = table(section(spec, "2.2"))
@@ -169,14 +199,53 @@ def compare_dtypes(compare: Comparison, spec: str) -> None:
         for at in (0, 4, 8)
         if at + 2 < len(row) and row[at]
     }
+    blocks = {
+        int(row[at]): (row[at + 1], int(row[at + 2]), int(row[at + 3]))
+        for row in table(section(spec, "4.1"))
+        for at in (0, 5, 10)
+        if at + 3 < len(row) and row[at]
+    }
     in_code = {number: name for name, number in enum("include/flyweight/tensor.h", "DType").items()}
-    compare.same("tensor.h DType numbers", sorted(in_code), sorted(in_spec))
-    for number, (name, bits) in in_spec.items():
+    compare.same("tensor.h DType numbers", sorted(in_code), sorted([*in_spec, *blocks]))
+    source = read("src/tensor/dtype.cc")
+    for number, (name, *sizes) in [*in_spec.items(), *blocks.items()]:
         spelled = in_code.get(number, "").removeprefix("k").upper()
         compare.same(f"tensor.h DType {number}", spelled, name.replace("_", "").upper())
-        row = re.search(rf'\{{DType::{in_code.get(number)}, "([^"]+)", (\d+),', read("src/tensor/dtype.cc"))
-        found = (row.group(1).upper(), int(row.group(2))) if row else None
-        compare.same(f"dtype.cc row of dtype {number}", found, (name.upper(), bits))
+        row = re.search(rf'\{{DType::{in_code.get(number)}, "([^"]+)", (\d+), \d+, \d+, (\d+), (\d+)\}}', source)
+        bits, *block = [int(row.group(at)) for at in (2, 3, 4)] if row else [0]
+        found = (row.group(1).upper(), *(block if number in blocks else [bits])) if row else None
+        compare.same(f"dtype.cc row of dtype {number}", found, (name.upper(), *sizes))
+    base = re.search(r"kGgmlDTypeBase = (\d+)", read("include/flyweight/tensor.h"))
+    stated = re.search(r"Numbers (\d+) to \d+ are the types of ggml", section(spec, "4.1"))
+    compare.same("tensor.h kGgmlDTypeBase", base and base.group(1), stated and stated.group(1))
+
+
+def compare_parts(compare: Comparison, spec: str) -> None:
+    number = re.search(r"^## (\d+)\. Parts$", spec, re.MULTILINE)
+    text = section(spec, number.group(1)) if number else ""
+    rows = table(text)
+    code = constants("src/base/parts_format.h")
+    fields = (
+        ("version of parts", "kPartVersionOffset"),
+        ("header bytes", "kPartSizeOffset"),
+        ("number of the part", "kPartNumberOffset"),
+        ("count of parts", "kPartCountOffset"),
+        ("reserved", "kPartReservedOffset"),
+        ("identity", "kPartIdentityOffset"),
+        ("offset of the payload", "kPartPayloadOffsetOffset"),
+        ("payload bytes", "kPartPayloadBytesOffset"),
+        ("bytes of the whole", "kPartArchiveBytesOffset"),
+        ("xxh3 of the payload", "kPartPayloadHashOffset"),
+        ("xxh3 of bytes", "kPartHashOffset"),
+    )
+    for field, name in fields:
+        compare.same(f"parts_format.h {name}", code.get(name), offset_of(rows, field)[0])
+    compare.same("parts_format.h kPartMagic", code.get("kPartMagic"), magic(rows[0][2]))
+    compare.same("parts_format.h kPartVersion", code.get("kPartVersion"), int(rows[1][2].split(", ")[1]))
+    compare.same("parts_format.h kPartHeaderBytes", code.get("kPartHeaderBytes"), int(rows[2][2].split(", ")[1]))
+    compare.same("end of the header of a part", code.get("kPartHeaderBytes"), int(rows[-1][0]) + int(rows[-1][1]))
+    most = re.search(r"at most (\d+) parts", text)
+    compare.same("parts_format.h kPartMaxCount", code.get("kPartMaxCount"), int(most.group(1)) if most else None)
 
 
 def numbered(text: str) -> dict[str, int]:
@@ -202,6 +271,17 @@ def in_words(text: str, pattern: str) -> dict[str, int]:
     )
 
 
+#: The enumerators of the container formats, by the names that the specification uses.
+CONTAINER_FORMATS = {"PYTORCH ZIP": "TORCHZIP", "PYTORCH BEFORE ZIP": "TORCHLEGACY"}
+
+
+def container_formats(text: str) -> dict[str, int]:
+    """The list `container_format: 0 raw, 1 safetensors, ...`, by the names of the enumerators."""
+    line = re.search(r"`container_format`: ([^.]*)\.", text)
+    pairs = re.findall(r"(\d+) ([\w ]+)", line.group(1)) if line else []
+    return {CONTAINER_FORMATS.get(name.upper(), name.upper()): int(number) for number, name in pairs}
+
+
 def compare_numbers(compare: Comparison, spec: str) -> None:
     head = section(spec, "2.1")
     both = (
@@ -210,10 +290,11 @@ def compare_numbers(compare: Comparison, spec: str) -> None:
         ("src/codec/plane_coder.h", "PlaneMethod", numbered(section(spec, "3.1"))),
         ("src/codec/shift_vector.cc", "ShiftMethod", numbered(section(spec, "3.4"))),
         ("src/transform/float_fields/float_fields.h", "FloatLayout", in_words(section(spec, "3.5"), "layout: ")),
+        ("include/flyweight/lossy.h", "LossyMethod", in_words(section(spec, "3.6"), "method: ")),
         (
             "src/tensor/file_map.h",
             "ContainerFormat",
-            {name.upper(): int(number) for number, name in re.findall(r"(\d) (raw|safetensors)", section(spec, "1.4"))},
+            container_formats(section(spec, "1.4")),
         ),
     )
     for path, name, in_spec in both:
@@ -237,9 +318,11 @@ def main() -> int:
     spec = read(SPEC)
     compare = Comparison()
     compare_wire(compare, spec)
+    compare_parity(compare, spec)
     compare_record(compare, spec)
     compare_dtypes(compare, spec)
     compare_numbers(compare, spec)
+    compare_parts(compare, spec)
     compare_versions(compare, spec)
     print("\n".join(compare.differences) if compare.differences else f"{compare.count} numbers agree with {SPEC}")
     return 1 if compare.differences or compare.count == 0 else 0

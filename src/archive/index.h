@@ -20,6 +20,7 @@ std::vector<std::byte> SerializeIndex(const ArchiveIndex& index);
 
 /// Parses and validates an index body. No memory is set aside for a count before the bytes left could hold so many.
 /// Errors: kTruncated, kCorrupt, kLimitExceeded, kUnsupportedFeature; offsets count from the start of the body.
-Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset);
+/// `is_tree` is what the header's features say.
+Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree = false);
 
 }  // namespace flyweight

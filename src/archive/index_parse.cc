@@ -105,25 +105,88 @@ Status ReadExtent(ReadCursor& cursor, IndexExtent& extent) {
   return ReadPlace(cursor, extent);
 }
 
-Status SkipAttributes(ReadCursor& cursor) {
+Result<FileTime> ReadTime(ReadCursor& cursor) {
+  FileTime time;
+  FLYWEIGHT_ASSIGN(time.seconds, cursor.Read<int64_t>());
+  FLYWEIGHT_ASSIGN(time.nanoseconds, cursor.Read<uint32_t>());
+  return time;
+}
+
+Status ReadEntry(ByteSpan value, uint64_t offset, IndexFile& file) {
+  ReadCursor cursor(value, offset);
+  FLYWEIGHT_ASSIGN(auto kind, cursor.Read<uint8_t>());
+  if (kind > static_cast<uint8_t>(EntryKind::kHardLink)) return CorruptAt(cursor, "an entry of unknown kind");
+  file.entry.kind = static_cast<EntryKind>(kind);
+  FLYWEIGHT_ASSIGN(auto reserved, cursor.Read<uint8_t>());
+  if (reserved != 0) return CorruptAt(cursor, "a reserved byte of an entry is not 0");
+  FLYWEIGHT_ASSIGN(file.entry.mode, cursor.Read<uint16_t>());
+  FLYWEIGHT_ASSIGN(file.entry.modified, ReadTime(cursor));
+  FLYWEIGHT_ASSIGN(file.entry.accessed, ReadTime(cursor));
+  return cursor.remaining() == 0 ? Status::Ok() : CorruptAt(cursor, "an entry has bytes to spare");
+}
+
+Status ReadHardLink(ByteSpan value, uint64_t offset, IndexFile& file) {
+  ReadCursor cursor(value, offset);
+  FLYWEIGHT_ASSIGN(file.hard_link_to, cursor.Read<uint32_t>());
+  return cursor.remaining() == 0 ? Status::Ok() : CorruptAt(cursor, "a hard link has bytes to spare");
+}
+
+/// Which of the attributes of trees a file had.
+struct SeenAttributes {
+  bool entry = false;
+  bool link_target = false;
+  bool hard_link = false;
+};
+
+Status ReadAttribute(ReadCursor& cursor, bool is_tree, SeenAttributes& seen, IndexFile& file) {
+  FLYWEIGHT_ASSIGN(auto kind, cursor.Read<uint16_t>());
+  FLYWEIGHT_ASSIGN(auto value_bytes, cursor.Read<uint32_t>());
+  uint64_t offset = cursor.offset();
+  FLYWEIGHT_ASSIGN(ByteSpan value, cursor.Take(value_bytes));
+  bool is_tree_kind = kind >= wire::kAttributeEntry && kind <= wire::kAttributeHardLink;
+  if (!is_tree_kind) {
+    if (kind != wire::kAttributeOriginal && kind != wire::kAttributeLossy && kind != wire::kAttributeStripped) {
+      return Status::Ok();
+    }
+    for (const IndexAttribute& earlier : file.attributes) {
+      if (earlier.kind == kind) return CorruptAt(cursor, "an attribute is given twice");
+    }
+    file.attributes.push_back({kind, {value.begin(), value.end()}});
+    return Status::Ok();
+  }
+  if (!is_tree) return CorruptAt(cursor, "an attribute of directories in an archive of a file");
+  bool& is_seen = kind == wire::kAttributeEntry        ? seen.entry
+                  : kind == wire::kAttributeLinkTarget ? seen.link_target
+                                                       : seen.hard_link;
+  if (is_seen) return CorruptAt(cursor, "an attribute is given twice");
+  is_seen = true;
+  if (kind == wire::kAttributeEntry) return ReadEntry(value, offset, file);
+  if (kind == wire::kAttributeHardLink) return ReadHardLink(value, offset, file);
+  file.link_target = std::string(AsText(value));
+  return Status::Ok();
+}
+
+Status ReadAttributes(ReadCursor& cursor, bool is_tree, IndexFile& file) {
   FLYWEIGHT_ASSIGN(auto count, cursor.Read<uint32_t>());
   FLYWEIGHT_TRY(CheckCount(cursor, count, wire::kAttributeMinBytes, count, "attributes"));
-  for (uint32_t i = 0; i < count; ++i) {
-    FLYWEIGHT_TRY(cursor.Read<uint16_t>());
-    FLYWEIGHT_ASSIGN(auto value_bytes, cursor.Read<uint32_t>());
-    FLYWEIGHT_TRY(cursor.Take(value_bytes));
+  SeenAttributes seen;
+  for (uint32_t i = 0; i < count; ++i) FLYWEIGHT_TRY(ReadAttribute(cursor, is_tree, seen, file));
+  if (is_tree && !seen.entry) return CorruptAt(cursor, "an entry of a directory says not what it is");
+  if (seen.link_target != (is_tree && file.entry.kind == EntryKind::kSymlink) ||
+      seen.hard_link != (is_tree && file.entry.kind == EntryKind::kHardLink)) {
+    return CorruptAt(cursor, "an entry has the target of a link and is none, or is a link and has none");
   }
   return Status::Ok();
 }
 
-Status ReadFile(ReadCursor& cursor, uint64_t extent_limit, IndexFile& file) {
+Status ReadFile(ReadCursor& cursor, bool is_tree, uint64_t extent_limit, IndexFile& file) {
   FLYWEIGHT_ASSIGN(file.name, ReadName(cursor));
   FLYWEIGHT_ASSIGN(auto container_format, cursor.Read<uint8_t>());
   file.container_format = static_cast<ContainerFormat>(container_format);
   FLYWEIGHT_ASSIGN(file.has_sha256, ReadFlag(cursor, "has_sha256"));
   FLYWEIGHT_ASSIGN(file.sha256, ReadDigest(cursor));
   FLYWEIGHT_ASSIGN(file.file_bytes, cursor.Read<uint64_t>());
-  FLYWEIGHT_TRY(SkipAttributes(cursor));
+  FLYWEIGHT_TRY(ReadAttributes(cursor, is_tree, file));
   FLYWEIGHT_ASSIGN(auto extent_count, cursor.Read<uint64_t>());
   FLYWEIGHT_TRY(CheckCount(cursor, extent_count, wire::kExtentMinBytes, extent_limit, "extents"));
   file.extents.resize(static_cast<size_t>(extent_count));
@@ -134,9 +197,10 @@ Status ReadFile(ReadCursor& cursor, uint64_t extent_limit, IndexFile& file) {
   return Status::Ok();
 }
 
-Result<ArchiveIndex> ParseBody(ByteSpan body) {
+Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
   ReadCursor cursor(body);
   ArchiveIndex index;
+  index.is_tree = is_tree;
   FLYWEIGHT_ASSIGN(auto file_count, cursor.Read<uint32_t>());
   FLYWEIGHT_ASSIGN(auto reserved, cursor.Read<uint32_t>());
   if (reserved != 0) return CorruptAt(cursor, "a reserved field is not 0");
@@ -144,7 +208,7 @@ Result<ArchiveIndex> ParseBody(ByteSpan body) {
   index.files.resize(file_count);
   uint64_t extent_limit = wire::kExtentMaxCount;
   for (size_t i = 0; i < index.files.size(); ++i) {
-    auto status = ReadFile(cursor, extent_limit, index.files[i]);
+    auto status = ReadFile(cursor, is_tree, extent_limit, index.files[i]);
     if (!status.ok()) return WithContext(status.take_error(), "file " + std::to_string(i));
     extent_limit -= index.files[i].extents.size();
   }
@@ -156,8 +220,8 @@ Result<ArchiveIndex> ParseBody(ByteSpan body) {
 
 }  // namespace
 
-Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset) {
-  auto index = ParseBody(body);
+Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree) {
+  auto index = ParseBody(body, is_tree);
   if (!index.ok()) return WithContext(index.take_error(), "index");
   FLYWEIGHT_TRY(ValidateIndex(index.value(), records_end_offset));
   return index;

@@ -102,7 +102,7 @@ TEST(Index, AttributesAreSkipped) {
   ASSERT_EQ(LoadLe<uint32_t>(body.data() + count_offset), 0u);
   StoreLe(body.data() + count_offset, uint32_t{2});
   ByteWriter attributes;
-  attributes.Write(uint16_t{3});
+  attributes.Write(uint16_t{7});
   attributes.Write(uint32_t{0});
   attributes.Write(uint16_t{9});
   attributes.Write(uint32_t{4});

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "archive/index.h"
+#include "archive/index_tree.h"
 #include "archive/wire.h"
 #include "base/checked.h"
 
@@ -73,18 +74,40 @@ Status CheckPlace(const IndexExtent& extent, const std::vector<const IndexExtent
   return Error{ErrorCode::kUnsupportedFeature, 0, "its bytes lie outside the archive"};
 }
 
-Status CheckFileFields(const IndexFile& file) {
+Status CheckEntry(const IndexFile& file) {
+  const EntryStat& entry = file.entry;
+  if (entry.mode > wire::kModeBits) return Corrupt("its mode has more than 12 bits");
+  if (entry.modified.nanoseconds >= wire::kNanosecondsInSecond ||
+      entry.accessed.nanoseconds >= wire::kNanosecondsInSecond) {
+    return Corrupt("its time has a second or more of nanoseconds");
+  }
+  if (entry.kind != EntryKind::kFile &&
+      (!file.extents.empty() || file.has_sha256 || file.container_format != ContainerFormat::kRaw)) {
+    return Corrupt("it is no file but has content");
+  }
+  bool is_symlink = entry.kind == EntryKind::kSymlink;
+  if (is_symlink && (file.link_target.empty() || file.link_target.size() > wire::kLinkTargetMaxBytes ||
+                     file.link_target.find('\0') != std::string::npos)) {
+    return Corrupt("the target of the link is not a path");
+  }
+  return Status::Ok();
+}
+
+Status CheckFileFields(const IndexFile& file, bool is_tree) {
   if (file.name.size() > wire::kNameMaxBytes) return Corrupt("its name is longer than 65535 bytes");
-  if (file.name.find('/') != std::string::npos || file.name.find('\0') != std::string::npos || file.name == "." ||
-      file.name == "..") {
+  if (is_tree) {
+    FLYWEIGHT_TRY(CheckEntry(file));
+  } else if (file.name.find('/') != std::string::npos || file.name.find('\0') != std::string::npos ||
+             file.name == "." || file.name == "..") {
     return Corrupt("its name is not the plain name of a file");
   }
   if (!file.has_sha256 && file.sha256 != Digest{}) return Corrupt("a SHA-256 that is not there must be 32 zero bytes");
   return Status::Ok();
 }
 
-Status CheckFile(const IndexFile& file, std::vector<const IndexExtent*>& earlier, uint64_t records_end_offset) {
-  FLYWEIGHT_TRY(CheckFileFields(file));
+Status CheckFile(const IndexFile& file, bool is_tree, std::vector<const IndexExtent*>& earlier,
+                 uint64_t records_end_offset) {
+  FLYWEIGHT_TRY(CheckFileFields(file, is_tree));
   uint64_t total_bytes = 0;
   for (size_t i = 0; i < file.extents.size(); ++i) {
     const IndexExtent& extent = file.extents[i];
@@ -112,10 +135,11 @@ Status ValidateIndex(const ArchiveIndex& index, uint64_t records_end_offset) {
   for (const IndexFile& file : index.files) extent_count += file.extents.size();
   if (extent_count > wire::kExtentMaxCount) return Error{ErrorCode::kLimitExceeded, 0, "index: more than 2^22 extents"};
 
+  if (index.is_tree) FLYWEIGHT_TRY(CheckTree(index));
   std::vector<const IndexExtent*> earlier;
   earlier.reserve(static_cast<size_t>(extent_count));
   for (size_t i = 0; i < index.files.size(); ++i) {
-    auto status = CheckFile(index.files[i], earlier, records_end_offset);
+    auto status = CheckFile(index.files[i], index.is_tree, earlier, records_end_offset);
     if (!status.ok()) return WithContext(status.take_error(), "index: file " + std::to_string(i));
   }
   return Status::Ok();

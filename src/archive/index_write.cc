@@ -46,6 +46,44 @@ void WriteExtent(ByteWriter& writer, const IndexExtent& extent) {
   WritePlace(writer, extent);
 }
 
+void WriteTime(ByteWriter& writer, const FileTime& time) {
+  writer.Write(time.seconds);
+  writer.Write(time.nanoseconds);
+}
+
+void WriteAttributeHead(ByteWriter& writer, uint16_t kind, size_t value_bytes) {
+  writer.Write(kind);
+  writer.Write(static_cast<uint32_t>(value_bytes));
+}
+
+/// What only trees have: entry, and the target of a link.
+void WriteEntry(ByteWriter& writer, const IndexFile& file) {
+  WriteAttributeHead(writer, wire::kAttributeEntry, wire::kEntryBytes);
+  writer.Write(static_cast<uint8_t>(file.entry.kind));
+  writer.Write(uint8_t{0});
+  writer.Write(file.entry.mode);
+  WriteTime(writer, file.entry.modified);
+  WriteTime(writer, file.entry.accessed);
+  if (file.entry.kind == EntryKind::kSymlink) {
+    WriteAttributeHead(writer, wire::kAttributeLinkTarget, file.link_target.size());
+    writer.Append(AsBytes(file.link_target));
+  } else if (file.entry.kind == EntryKind::kHardLink) {
+    WriteAttributeHead(writer, wire::kAttributeHardLink, sizeof file.hard_link_to);
+    writer.Write(file.hard_link_to);
+  }
+}
+
+void WriteAttributes(ByteWriter& writer, const IndexFile& file, bool is_tree) {
+  bool is_link = file.entry.kind == EntryKind::kSymlink || file.entry.kind == EntryKind::kHardLink;
+  size_t entry_count = is_tree ? (is_link ? 2 : 1) : 0;
+  writer.Write(static_cast<uint32_t>(entry_count + file.attributes.size()));
+  if (is_tree) WriteEntry(writer, file);
+  for (const IndexAttribute& attribute : file.attributes) {
+    WriteAttributeHead(writer, attribute.kind, attribute.value.size());
+    writer.Append(attribute.value);
+  }
+}
+
 }  // namespace
 
 std::vector<std::byte> SerializeIndex(const ArchiveIndex& index) {
@@ -58,7 +96,7 @@ std::vector<std::byte> SerializeIndex(const ArchiveIndex& index) {
     writer.Write(static_cast<uint8_t>(file.has_sha256 ? 1 : 0));
     writer.Append(file.sha256);
     writer.Write(file.file_bytes);
-    writer.Write(uint32_t{0});
+    WriteAttributes(writer, file, index.is_tree);
     writer.Write(uint64_t{file.extents.size()});
     for (const IndexExtent& extent : file.extents) WriteExtent(writer, extent);
   }

@@ -16,6 +16,7 @@ namespace {
 struct Opened {
   ArchiveFooter footer;
   ArchiveIndex index;
+  uint64_t index_hash = 0;
   std::vector<std::string> damage;
 };
 
@@ -74,7 +75,9 @@ Status OpenIndex(const TailWindow& window, Opened& opened) {
   auto body = ReadSectionBody(wire::kSectionKindIndex, first_holds ? first : second,
                               first_holds ? footer.first_index_offset : footer.second_index_offset);
   if (!body.ok()) return WithContext(body.take_error(), "index");
-  FLYWEIGHT_ASSIGN(opened.index, ParseIndex(body.value(), footer.first_index_offset));
+  opened.index_hash = Xxh3(body.value());
+  FLYWEIGHT_ASSIGN(opened.index, ParseIndex(body.value(), footer.first_index_offset,
+                                            (footer.header.required_features & wire::kFeatureTree) != 0));
   return Status::Ok();
 }
 
@@ -93,6 +96,8 @@ Result<ArchiveReader> ArchiveReader::Open(const ByteSource& source) {
   ArchiveReader reader;
   reader.source_ = &source;
   reader.index_ = std::make_shared<const ArchiveIndex>(std::move(opened.index));
+  reader.is_lossy_ = (opened.footer.header.required_features & wire::kFeatureLossy) != 0;
+  reader.index_hash_ = opened.index_hash;
   reader.first_index_offset_ = opened.footer.first_index_offset;
   reader.damage_ = std::move(opened.damage);
   for (const IndexFile& file : reader.index_->files) {

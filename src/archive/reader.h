@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "codec/record.h"
+#include "flyweight/entry.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
 #include "tensor/file_map.h"
@@ -37,16 +38,27 @@ struct IndexExtent {
   uint64_t same_as = 0;  ///< number over all files, of an inline or record extent
 };
 
+/// An attribute of a file that the archive room keeps and does not read (docs/format.md section 1.5).
+struct IndexAttribute {
+  uint16_t kind = 0;
+  std::vector<std::byte> value;
+};
+
 struct IndexFile {
-  std::string name;
+  std::string name;  ///< in a tree the path below its root, which itself has the name ""
   ContainerFormat container_format = ContainerFormat::kRaw;
   bool has_sha256 = false;
   Digest sha256{};
   uint64_t file_bytes = 0;
+  EntryStat entry;            ///< in trees only
+  std::string link_target;    ///< of symbolic links
+  uint32_t hard_link_to = 0;  ///< of hard links: the number of an earlier file
+  std::vector<IndexAttribute> attributes;
   std::vector<IndexExtent> extents;
 };
 
 struct ArchiveIndex {
+  bool is_tree = false;  ///< the files are the entries of a directory, parents before children (section 1.5)
   std::vector<IndexFile> files;
 };
 
@@ -66,7 +78,11 @@ class ArchiveReader {
   static Result<ArchiveReader> Open(const ByteSource& source);
 
   const ArchiveIndex& index() const { return *index_; }
+  /// xxh3 of the index body.
+  uint64_t index_hash() const { return index_hash_; }
   const ByteSource& source() const { return *source_; }
+  /// Whether the archive says that some of its tensors are lossy.
+  bool is_lossy() const { return is_lossy_; }
   uint64_t archive_bytes() const { return source_->size(); }
   /// What Open found damaged but could do without ("first index"); empty for a sound archive. `verify` treats any entry
   /// as an error.
@@ -77,6 +93,9 @@ class ArchiveReader {
 
   /// Reads and checks head and chunk table of a record extent. Precondition: extent.place == kRecord.
   Result<OpenRecord> OpenRecordOf(const IndexExtent& extent) const;
+
+  /// Reads one chunk and checks its checksum as it is stored, decoding nothing. Thread-safe.
+  Status ScrubChunk(const OpenRecord& record, uint64_t chunk_index) const;
 
   /// Reads and decodes one chunk into `target`, verifying both checksums. `target.size()` must be the chunk's decoded
   /// bytes. Thread-safe with a scratch a thread.
@@ -93,6 +112,8 @@ class ArchiveReader {
   std::shared_ptr<const ArchiveIndex> index_;
   std::vector<const IndexExtent*> extents_by_number_;
   uint64_t first_index_offset_ = 0;
+  uint64_t index_hash_ = 0;
+  bool is_lossy_ = false;
   std::vector<std::string> damage_;
 };
 

@@ -5,6 +5,7 @@
 #include "archive/wire.h"
 #include "base/aligned_buffer.h"
 #include "base/checked.h"
+#include "codec/lossy_record.h"
 
 namespace flyweight {
 namespace {
@@ -83,6 +84,9 @@ Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const 
                  "the record gives " + std::to_string(record.head.decoded_bytes) + " bytes, the index says " +
                      std::to_string(extent.decoded_bytes)};
   }
+  if (LossyChoiceOf(record.head).has_value() && !is_lossy_) {
+    return Error{ErrorCode::kCorrupt, extent.record_offset, "the record is lossy but the archive does not say so"};
+  }
   uint64_t rest_bytes = extent.record_bytes - head.size();
   if (record.head.chunk_count > rest_bytes / (kFrameHeaderBytes + kChunkEntryBytes)) {
     return Error{ErrorCode::kCorrupt, extent.record_offset,
@@ -122,6 +126,19 @@ Status ArchiveReader::DecodeChunk(const OpenRecord& record, uint64_t chunk_index
     FLYWEIGHT_TRY(source_->ReadAt(offset, frame));
     status = DecodeFrame(record.head, chunk_index, frame, frame.size() + kDecodePaddingBytes, entry, target, scratch);
   }
+  if (status.ok()) return status;
+  return WithContext(Shift(status.take_error(), offset), "chunk " + std::to_string(chunk_index));
+}
+
+Status ArchiveReader::ScrubChunk(const OpenRecord& record, uint64_t chunk_index) const {
+  auto index = static_cast<size_t>(chunk_index);
+  const ChunkEntry& entry = record.table[index];
+  uint64_t offset = record.frame_offsets[index];
+  AlignedBuffer& buffer = ThreadBuffers().frame;
+  buffer.Resize(entry.frame_bytes);
+  MutableByteSpan frame(buffer.data(), entry.frame_bytes);
+  FLYWEIGHT_TRY(source_->ReadAt(offset, frame));
+  Status status = ScrubFrame(frame, entry);
   if (status.ok()) return status;
   return WithContext(Shift(status.take_error(), offset), "chunk " + std::to_string(chunk_index));
 }

@@ -19,8 +19,10 @@ inline constexpr size_t kHeaderOptionalFeaturesOffset = 24;
 inline constexpr size_t kHeaderReserved2Offset = 32;
 inline constexpr size_t kHeaderHashOffset = 56;
 
-/// Required feature bits that this decoder knows. Bits 0 to 2 are named by the format but version 1 uses none.
-inline constexpr uint64_t kKnownRequiredFeatures = 0;
+/// Required feature bits. A decoder refuses an archive with one that it does not know.
+inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;  ///< some tensors are not what was compressed
+inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;   ///< the files are the entries of a directory
+inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree;
 
 inline constexpr uint64_t kEndMagic = 0x0A0D444E45594C46;  ///< "FLYEND\r\n"
 inline constexpr size_t kFooterBytes = 128;
@@ -46,6 +48,19 @@ inline constexpr uint64_t kSectionBodyMaxBytes = uint64_t{1} << 30;
 /// real names and digests comes near, and a hostile archive cannot ask for much more memory than it has bytes.
 inline constexpr uint64_t kExpansionFreeBytes = uint64_t{16} << 20;
 inline constexpr uint64_t kExpansionLimit = 256;
+
+/// Kinds of attributes.
+inline constexpr uint16_t kAttributeEntry = 1;
+inline constexpr uint16_t kAttributeLinkTarget = 2;
+inline constexpr uint16_t kAttributeHardLink = 3;
+inline constexpr uint16_t kAttributeOriginal = 4;
+inline constexpr uint16_t kAttributeLossy = 5;
+inline constexpr uint16_t kAttributeStripped = 6;
+inline constexpr size_t kEntryBytes = 28;
+inline constexpr size_t kLinkTargetMaxBytes = 4095;
+inline constexpr size_t kComponentMaxBytes = 255;
+inline constexpr uint16_t kModeBits = 07777;
+inline constexpr uint32_t kNanosecondsInSecond = 1'000'000'000;
 
 inline constexpr size_t kInlineMaxBytes = 4096;
 inline constexpr size_t kNameMaxBytes = 65535;

@@ -5,6 +5,10 @@
 
 #include "archive/header.h"
 #include "archive/index.h"
+#include "archive/parity_encode.h"
+#include "archive/parity_layout.h"
+#include "archive/parity_wire.h"
+#include "archive/pieced_source.h"
 #include "archive/section.h"
 #include "archive/wire.h"
 
@@ -37,9 +41,10 @@ Status ArchiveWriter::Append(ByteSpan bytes) {
   return Status::Ok();
 }
 
-Status ArchiveWriter::Begin() {
+Status ArchiveWriter::Begin(const ArchiveHeader& header) {
   if (position_ != 0) return Misuse("Begin comes first and once");
-  return Append(WriteHeader(ArchiveHeader{}));
+  header_ = header;
+  return Append(WriteHeader(header));
 }
 
 Status ArchiveWriter::BeginRecord(const RecordPlan& plan) {
@@ -71,14 +76,56 @@ Result<ArchiveWriter::RecordPlace> ArchiveWriter::EndRecord() {
   return place;
 }
 
-Status ArchiveWriter::Finish(const ArchiveIndex& index) {
+Status ArchiveWriter::FinishWithParity(ByteSpan section, const RecoveryOptions& recovery) {
+  if (recovery.pool == nullptr || !recovery.read_back) return Misuse("parity needs a pool and a source to read back");
+  uint64_t first_bytes = position_ + section.size();
+  FLYWEIGHT_ASSIGN(ParityLayout layout,
+                   PlanParity(first_bytes, section.size() + wire::kFooterBytes, recovery.permille));
+  FooterBytes footer = WriteFooter({.header = header_,
+                                    .first_index_offset = position_,
+                                    .second_index_offset = layout.second_offset,
+                                    .index_section_bytes = section.size(),
+                                    .archive_bytes = layout.archive_bytes});
+  FLYWEIGHT_TRY(Append(section));
+  FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, recovery.read_back());
+  if (written == nullptr || written->size() < first_bytes) return Misuse("what was written cannot be read back whole");
+
+  ZeroSource no_area(layout.area_bytes());
+  MemorySource second_index(section);
+  MemorySource footer_source(footer);
+  PiecedSource archive;
+  archive.Add(*written, 0, first_bytes);
+  archive.Add(no_area, 0, no_area.size());
+  archive.Add(second_index, 0, section.size());
+  archive.Add(footer_source, 0, footer.size());
+  FLYWEIGHT_TRY(AppendParityArea(layout, archive, *recovery.pool, recovery.scratch_directory, sink_));
+  position_ = layout.second_offset;
+  FLYWEIGHT_TRY(Append(section));
+  return Append(footer);
+}
+
+Result<std::vector<std::byte>> ArchiveWriter::MakeIndexSection(const ArchiveIndex& index) {
+  std::vector<std::byte> body = SerializeIndex(index);
+  index_hash_ = Xxh3(body);
+  return WriteSection(wire::kSectionKindIndex, body);
+}
+
+Status ArchiveWriter::Finish(const ArchiveIndex& index, const RecoveryOptions& recovery) {
   if (position_ == 0 || record_open_) return Misuse("Finish comes after Begin and after the end of the last record");
+  if (index.is_tree != ((header_.required_features & wire::kFeatureTree) != 0)) {
+    return Misuse("header and index disagree on whether this is a tree");
+  }
+  if ((recovery.permille != 0) != ((header_.optional_features & wire::kOptionalParity) != 0)) {
+    return Misuse("the header and Finish disagree on whether there is parity");
+  }
   Status valid = ValidateIndex(index, position_);
   if (!valid.ok()) return Misuse(valid.error().message);
   FLYWEIGHT_TRY(CheckPlaces(index, places_));
-  FLYWEIGHT_ASSIGN(auto section, WriteSection(wire::kSectionKindIndex, SerializeIndex(index)));
+  FLYWEIGHT_ASSIGN(std::vector<std::byte> section, MakeIndexSection(index));
+  if (recovery.permille != 0) return FinishWithParity(section, recovery);
 
   ArchiveFooter footer;
+  footer.header = header_;
   footer.first_index_offset = position_;
   footer.second_index_offset = position_ + section.size();
   footer.index_section_bytes = section.size();

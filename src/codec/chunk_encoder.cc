@@ -5,6 +5,7 @@
 #include <string>
 
 #include "codec/float_codec.h"
+#include "codec/lossy_codec.h"
 #include "codec/planes_codec.h"
 #include "codec/scratch.h"
 
@@ -135,6 +136,10 @@ EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan 
 
 Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
                                     MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+  if (head.side->lossy) {
+    FLYWEIGHT_TRY(DecodeLossyChunk(head, chunk_index, codec, payload, chunk, scratch));
+    return Xxh3(chunk);
+  }
   if (codec == static_cast<uint8_t>(CodecId::kFloat)) {
     if (!head.side->floats) return Error{ErrorCode::kCorrupt, 0, "a float chunk in a record without float fields"};
     uint64_t checksum = 0;

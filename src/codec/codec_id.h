@@ -6,9 +6,22 @@ namespace flyweight {
 
 /// What a frame's payload is (docs/format.md section 3). Numbers are frozen: 64 to 127 patches, 128 to 191 lossy
 /// codecs, 192 to 255 private.
-enum class CodecId : uint8_t { kStored = 0, kConstant = 1, kZstd = 2, kPlanes = 3, kFloat = 4 };
+enum class CodecId : uint8_t {
+  kStored = 0,
+  kConstant = 1,
+  kZstd = 2,
+  kPlanes = 3,
+  kFloat = 4,
+  // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
+  kLossyStored = 128,
+  kLossyConstant = 129,
+  kLossyZstd = 130,
+  kLossyPlanes = 131,
+  kLossyFloat = 132,
+  kLossyBlocks = 136,
+};
 
 /// What side information a record's head carries.
-enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1 };
+enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2 };
 
 }  // namespace flyweight

@@ -2,6 +2,8 @@
 #include <string>
 
 #include "codec/chunk_encoder.h"
+#include "codec/lossy_codec.h"
+#include "codec/lossy_record.h"
 #include "codec/record.h"
 #include "codec/scratch.h"
 
@@ -40,15 +42,10 @@ Status CheckFrame(ByteSpan frame, const ChunkEntry& entry) {
   return {};
 }
 
-}  // namespace
-
-uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
-
-ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
-                       CodecScratch& scratch) {
+// Writes the header of a frame whose payload is there already.
+ChunkEntry FinishFrame(const EncodedChunk& encoded, uint64_t decoded_xxh3, MutableByteSpan frame) {
   ChunkEntry entry;
-  entry.decoded_xxh3 = Xxh3(chunk);
-  EncodedChunk encoded = EncodeChunk(plan.head, chunk_index, chunk, frame.subspan(kFrameHeaderBytes), scratch.impl());
+  entry.decoded_xxh3 = decoded_xxh3;
   entry.frame_bytes = static_cast<uint32_t>(kFrameHeaderBytes + encoded.payload_bytes);
   std::memset(frame.data(), 0, kFrameHeaderBytes);
   StoreLe(frame.data(), static_cast<uint32_t>(encoded.payload_bytes));
@@ -56,6 +53,28 @@ ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan ch
   StoreLe(frame.data() + kDecodedHashOffset, entry.decoded_xxh3);
   StoreLe(frame.data() + kEncodedHashOffset, EncodedChecksum(frame.first(entry.frame_bytes)));
   return entry;
+}
+
+}  // namespace
+
+uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
+
+ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                       CodecScratch& scratch) {
+  if (plan.head.side->lossy) {
+    AlignedBuffer& restored = scratch.impl().restored;
+    restored.Resize(chunk.size());
+    return EncodeLossyFrame(plan, chunk_index, chunk, frame, {restored.data(), chunk.size()}, scratch);
+  }
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
+  return FinishFrame(EncodeChunk(plan.head, chunk_index, chunk, payload, scratch.impl()), Xxh3(chunk), frame);
+}
+
+ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                            MutableByteSpan restored, CodecScratch& scratch) {
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
+  EncodedChunk encoded = EncodeLossyChunk(plan.head, chunk_index, chunk, payload, restored, scratch.impl());
+  return FinishFrame(encoded, Xxh3(restored), frame);
 }
 
 Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,

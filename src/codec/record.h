@@ -67,7 +67,7 @@ struct RecordHead {
 };
 
 /// Decoded bytes of every chunk but the last, for a record of this dtype: 256 Ki elements (1 MiB of raw bytes for
-/// kOpaque).
+/// kOpaque and block types).
 uint64_t ChunkBytesFor(DType dtype);
 
 /// Decides how a record is encoded, from a sample of its content, and writes its head. The same content always gives

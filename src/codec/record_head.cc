@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/checked.h"
+#include "codec/lossy_side.h"
 #include "codec/record.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
@@ -15,16 +16,36 @@ constexpr uint64_t kOpaqueChunkElements = uint64_t{1} << 20;
 // Under this, side information costs more than its sharing saves.
 constexpr uint64_t kMinFloatWords = 4096;
 
-void FillGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head) {
+Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, const RecordHead& head, ByteSpan bytes) {
+  auto side = std::make_shared<RecordHead::Side>();
+  ReadCursor cursor(bytes, kRecordHeadMinBytes - sizeof(uint64_t));
+  thread_local ZstdCoder zstd;  // making a decoder costs more than decoding a few thousand shifts
+  if (transform == static_cast<uint8_t>(TransformId::kFloatFields)) {
+    side->transform = TransformId::kFloatFields;
+    FLYWEIGHT_ASSIGN(side->floats, ReadFloatSide(cursor, zstd));
+  } else if (transform == static_cast<uint8_t>(TransformId::kLossy)) {
+    side->transform = TransformId::kLossy;
+    FLYWEIGHT_ASSIGN(side->lossy, ReadLossySide(cursor, head, zstd));
+  } else if (transform != static_cast<uint8_t>(TransformId::kNone)) {
+    return Error{ErrorCode::kUnsupportedFeature, 10, "record head: unknown transform " + std::to_string(transform)};
+  }
+  if (cursor.remaining() != 0) return Error{ErrorCode::kCorrupt, cursor.offset(), "record head: bytes are left over"};
+  return std::shared_ptr<const RecordHead::Side>(std::move(side));
+}
+
+}  // namespace
+
+void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head) {
   head.dtype = dtype;
   head.decoded_bytes = decoded_bytes;
   head.chunk_bytes = chunk_elements * ElementBytes(dtype);
   head.chunk_count = CeilDiv(decoded_bytes, head.chunk_bytes);
 }
 
-std::vector<std::byte> WriteHead(const RecordHead& head, ZstdCoder& zstd) {
+std::vector<std::byte> WriteRecordHead(const RecordHead& head, ZstdCoder& zstd) {
   ByteWriter side;
   if (head.side->floats) WriteFloatSide(*head.side->floats, zstd, side);
+  if (head.side->lossy) WriteLossySide(*head.side->lossy, zstd, side);
   ByteWriter writer;
   writer.Write(kRecordMagic);
   writer.Write(static_cast<uint32_t>(kRecordHeadMinBytes + side.size()));
@@ -39,32 +60,17 @@ std::vector<std::byte> WriteHead(const RecordHead& head, ZstdCoder& zstd) {
   return writer.Release();
 }
 
-Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, ByteSpan bytes) {
-  auto side = std::make_shared<RecordHead::Side>();
-  ReadCursor cursor(bytes, kRecordHeadMinBytes - sizeof(uint64_t));
-  if (transform == static_cast<uint8_t>(TransformId::kFloatFields)) {
-    side->transform = TransformId::kFloatFields;
-    thread_local ZstdCoder zstd;  // making a decoder costs more than decoding a few thousand shifts
-    FLYWEIGHT_ASSIGN(side->floats, ReadFloatSide(cursor, zstd));
-  } else if (transform != static_cast<uint8_t>(TransformId::kNone)) {
-    return Error{ErrorCode::kUnsupportedFeature, 10, "record head: unknown transform " + std::to_string(transform)};
-  }
-  if (cursor.remaining() != 0) return Error{ErrorCode::kCorrupt, cursor.offset(), "record head: bytes are left over"};
-  return std::shared_ptr<const RecordHead::Side>(std::move(side));
-}
-
-}  // namespace
-
 uint64_t ChunkBytesFor(DType dtype) {
-  return dtype == DType::kOpaque ? kOpaqueChunkElements : kChunkElements * ElementBytes(dtype);
+  return RecordDType(dtype) == DType::kOpaque ? kOpaqueChunkElements : kChunkElements * ElementBytes(dtype);
 }
 
 Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
                               const Shape& shape, Level, CodecScratch& scratch) {
+  dtype = RecordDType(dtype);
   // Content that is not whole elements (it cannot come from a valid tensor) is bytes.
   if (size_bytes % ElementBytes(dtype) != 0) dtype = DType::kOpaque;
   RecordPlan plan;
-  FillGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
+  FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
   auto side = std::make_shared<RecordHead::Side>();
   if (std::optional<FloatLayout> layout = LayoutOf(dtype)) {
     uint64_t word_bytes = Describe(*layout).word_bytes;
@@ -76,7 +82,7 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     }
   }
   plan.head.side = std::move(side);
-  plan.head_bytes = WriteHead(plan.head, scratch.impl().planes.zstd);
+  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes.zstd);
   return plan;
 }
 
@@ -113,7 +119,7 @@ Result<RecordHead> ParseRecordHead(ByteSpan bytes) {
   if (reserved8 != 0 || reserved64 != 0)
     return Error{ErrorCode::kUnsupportedFeature, 11, "record head: reserved fields are in use"};
   auto known = static_cast<DType>(dtype);
-  if (Describe(known).dtype != known)
+  if (Describe(known).dtype != known || RecordDType(known) != known)
     return Error{ErrorCode::kUnsupportedFeature, 8, "record head: unknown dtype " + std::to_string(dtype)};
   if (chunk_elements == 0 || chunk_elements * ElementBytes(known) > kChunkMaxBytes) {
     return Error{ErrorCode::kLimitExceeded, 12,
@@ -123,8 +129,8 @@ Result<RecordHead> ParseRecordHead(ByteSpan bytes) {
     return Error{ErrorCode::kCorrupt, 16, "record head: its bytes are not whole elements"};
 
   RecordHead head;
-  FillGeometry(known, decoded_bytes, chunk_elements, head);
-  FLYWEIGHT_ASSIGN(head.side, ReadSide(transform, body.subspan(kRecordHeadMinBytes - sizeof(uint64_t))));
+  FillRecordGeometry(known, decoded_bytes, chunk_elements, head);
+  FLYWEIGHT_ASSIGN(head.side, ReadSide(transform, head, body.subspan(kRecordHeadMinBytes - sizeof(uint64_t))));
   if (head.side->floats && LayoutOf(known) != head.side->floats->layout) {
     return Error{ErrorCode::kCorrupt, 8, "record head: the float layout does not fit the dtype"};
   }

@@ -76,11 +76,22 @@ TEST(RecordHead, TurnsBytesThatAreNotWholeElementsIntoOpaqueOnes) {
   EXPECT_EQ(plan.value().head.dtype, DType::kOpaque);
 }
 
+TEST(RecordHead, TakesBlockTypesForOpaqueBytes) {
+  Bytes content(144 * 7);
+  CodecScratch scratch;
+  Result<RecordPlan> plan =
+      PlanRecord(MemorySource(content), 0, content.size(), DType::kGgmlQ4K, {7, 256}, Level::kBalanced, scratch);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan.value().head.dtype, DType::kOpaque);
+  EXPECT_THAT(ParseRecordHead(plan.value().head_bytes), IsOk());
+}
+
 TEST(ChunkBytesFor, Is256KiElementsOr1MiBOfOpaqueOnes) {
   EXPECT_EQ(ChunkBytesFor(DType::kBF16), 512U << 10);
   EXPECT_EQ(ChunkBytesFor(DType::kC64), 2U << 20);
   EXPECT_EQ(ChunkBytesFor(DType::kF4), 256U << 10);
   EXPECT_EQ(ChunkBytesFor(DType::kOpaque), 1U << 20);
+  EXPECT_EQ(ChunkBytesFor(DType::kGgmlQ4K), 1U << 20);
 }
 
 struct BrokenHead {
@@ -92,8 +103,9 @@ struct BrokenHead {
 
 const BrokenHead kBrokenHeads[] = {
     {"UnknownDType", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{23}); }},
+    {"BlockType", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{76}); }},
     {"DTypeOf65535", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{65535}); }},
-    {"UnknownTransform", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 10, uint8_t{2}); }},
+    {"UnknownTransform", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 10, uint8_t{3}); }},
     {"TransformWithoutSide", ErrorCode::kTruncated, [](Bytes& h) { Put(h, 10, uint8_t{1}); }},
     {"FirstReservedByte", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 11, uint8_t{1}); }},
     {"NoElementsAChunk", ErrorCode::kLimitExceeded, [](Bytes& h) { Put(h, 12, uint32_t{0}); }},

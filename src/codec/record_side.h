@@ -5,14 +5,31 @@
 #include "codec/codec_id.h"
 #include "codec/float_side.h"
 #include "codec/record.h"
+#include "flyweight/lossy.h"
 
 namespace flyweight {
+
+/// Side information of a lossy record (docs/format.md section 3.6).
+struct LossySide {
+  LossyChoice choice;
+  RecordHead halves;  ///< of methods F16 and BF16: the record that the rounded elements would be
+};
 
 /// The side information of any transform.
 struct RecordHead::Side {
   TransformId transform = TransformId::kNone;
   std::optional<FloatSide> floats;
+  std::optional<LossySide> lossy;
 };
+
+/// Fills in everything of a head but its side information.
+void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head);
+
+/// The bytes of a head.
+std::vector<std::byte> WriteRecordHead(const RecordHead& head, ZstdCoder& zstd);
+
+/// The dtype that a tensor's record is encoded as: block types are bytes to every codec.
+inline DType RecordDType(DType dtype) { return IsBlockType(Describe(dtype)) ? DType::kOpaque : dtype; }
 
 /// Bytes of one element as chunks count them: those of the dtype; 1 for types of less than 8 bits.
 inline uint64_t ElementBytes(DType dtype) {

@@ -601,6 +601,25 @@ def archive_optional_features_and_sections():
     return archive.finish(between=archive.section(b"xDEF", b"another"))
 
 
+@golden
+def archive_tree():
+    """Every kind of entry, names that sort unlike their paths, modes of 12 bits, times before 1970 and far away."""
+    archive = c.Archive(required_features=1 << 3)
+    archive.entry(1, b"", 0o755, (1700000000, 123456789), (1700000001, 1))
+    archive.entry(0, b"a", 0o4751, (-1, 750000000), (-(10**10), 0))
+    shared = archive.inline(b"shared content")
+    archive.entry(1, b"d", 0o2700, (32503680000, 999999999), (0, 0))
+    archive.entry(0, b"d/copy \xff", 0o400)
+    archive.same_as(shared, b"shared content")
+    archive.entry(1, b"d/empty", 0o555)
+    archive.entry(2, b"d/model.safetensors", 0o777, extra=(2, b"../../blobs/missing"))
+    archive.entry(0, b"d-sorts behind d's entries", 0o600)
+    archive.record("opaque", 64, [(chunk, 0, chunk) for chunk in cut(generator(46).bytes(100), 64)])
+    archive.entry(3, b"e", 0o4751, (-1, 750000000), (-(10**10), 0), extra=(3, c.u(4, 1)))
+    archive.entry(0, b"zero", 0o000)
+    return archive.finish()
+
+
 def main():
     folder = HERE / "v1"
     manifest_path = folder / "manifest.json"

@@ -5,7 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "archive/parity_test_tools.h"
 #include "archive_parts.h"
+#include "codec/lossy_record.h"
+#include "lossy/error_sums.h"
+#include "lossy/lossy_report.h"
+#include "lossy/quantise.h"
 #include "support/weights.h"
 
 // Makes the golden files that the library's own encoder writes: every dtype and pattern of tests/support/weights.h, in
@@ -21,6 +26,7 @@ struct NamedTensor {
   size_t column_count;
   Pattern pattern;
   uint32_t chunk_elements;  ///< 0: as the library chooses
+  std::optional<LossyChoice> lossy = std::nullopt;
 };
 
 /// The same plan with smaller chunks: what makes records of several chunks small enough to keep.
@@ -33,18 +39,29 @@ Result<RecordPlan> WithChunks(RecordPlan plan, uint32_t chunk_elements) {
   return plan;
 }
 
-Result<IndexExtent> WriteTensor(ArchiveWriter& writer, const NamedTensor& tensor, ByteSpan content) {
+Result<RecordPlan> Plan(const NamedTensor& tensor, ByteSpan content, const Shape& shape, CodecScratch& scratch) {
+  MemorySource source(content);
+  if (!tensor.lossy.has_value())
+    return PlanRecord(source, 0, content.size(), tensor.dtype, shape, Level::kBalanced, scratch);
+  return PlanLossyRecord(source, 0, content.size(), tensor.dtype, shape, *tensor.lossy, scratch);
+}
+
+/// Writes the tensor; `content` becomes what decoding gives.
+Result<IndexExtent> WriteTensor(ArchiveWriter& writer, const NamedTensor& tensor, MutableByteSpan content) {
   CodecScratch scratch;
   Shape shape = {tensor.row_count, tensor.column_count};
-  FLYWEIGHT_ASSIGN(RecordPlan plan, PlanRecord(MemorySource(content), 0, content.size(), tensor.dtype, shape,
-                                               Level::kBalanced, scratch));
+  FLYWEIGHT_ASSIGN(RecordPlan plan, Plan(tensor, content, shape, scratch));
   FLYWEIGHT_ASSIGN(plan, WithChunks(std::move(plan), tensor.chunk_elements));
   FLYWEIGHT_TRY(writer.BeginRecord(plan));
   Bytes frame(FrameBound(plan.head.chunk_bytes));
   Sha256Stream digest;
   for (uint64_t i = 0; i < plan.head.chunk_count; ++i) {
-    ByteSpan chunk = content.subspan(i * plan.head.chunk_bytes, plan.head.ChunkDecodedBytes(i));
+    MutableByteSpan chunk = content.subspan(i * plan.head.chunk_bytes, plan.head.ChunkDecodedBytes(i));
     ChunkEntry entry = EncodeFrame(plan, i, chunk, frame, scratch);
+    if (tensor.lossy.has_value()) {
+      Bytes source = Copy(chunk);
+      entry = EncodeLossyFrame(plan, i, source, frame, chunk, scratch);
+    }
     FLYWEIGHT_TRY(writer.AppendFrame(ByteSpan(frame).first(entry.frame_bytes), entry));
     digest.Update(Sha256(chunk));
   }
@@ -63,13 +80,23 @@ Result<IndexExtent> WriteTensor(ArchiveWriter& writer, const NamedTensor& tensor
 Result<Sample> MakeArchive(const std::string& name, const std::vector<NamedTensor>& tensors) {
   MemorySink sink;
   ArchiveWriter writer(sink);
-  FLYWEIGHT_TRY(writer.Begin());
-  Bytes whole;
+  bool is_lossy = tensors.front().lossy.has_value();
+  ArchiveHeader header;
+  if (is_lossy) header.required_features |= wire::kFeatureLossy;
+  FLYWEIGHT_TRY(writer.Begin(header));
+  Bytes whole, original;
+  std::vector<LossyRow> rows;
   std::vector<IndexExtent> extents;
   Random random(name.size() + tensors.size());
   for (const NamedTensor& tensor : tensors) {
     Bytes content = MakeTensor(tensor.dtype, tensor.row_count, tensor.column_count, tensor.pattern, random);
+    Bytes source = content;
     FLYWEIGHT_ASSIGN(IndexExtent extent, WriteTensor(writer, tensor, content));
+    original.insert(original.end(), source.begin(), source.end());
+    if (is_lossy) {
+      ErrorSums errors = MeasureErrors(tensor.dtype, source, content);
+      rows.push_back({static_cast<uint32_t>(extents.size()), *tensor.lossy, errors.max_abs, errors.Rms()});
+    }
     extents.push_back(std::move(extent));
     whole.insert(whole.end(), content.begin(), content.end());
   }
@@ -77,6 +104,11 @@ Result<Sample> MakeArchive(const std::string& name, const std::vector<NamedTenso
   index.files.push_back(FileOf(name + ".bin", std::move(extents)));
   index.files[0].has_sha256 = true;
   index.files[0].sha256 = Sha256(whole);
+  if (is_lossy) {
+    index.files[0].attributes.push_back(
+        {wire::kAttributeOriginal, WriteOriginalFile({original.size(), Sha256(original)})});
+    index.files[0].attributes.push_back({wire::kAttributeLossy, WriteLossyRows(rows)});
+  }
   FLYWEIGHT_TRY(writer.Finish(index));
   return Sample{std::move(sink.bytes()), {std::move(whole)}};
 }
@@ -85,6 +117,26 @@ std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& letter : lower) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
   return lower;
+}
+
+/// A method on every dtype and pattern that it takes: halves must not overflow, blocks need finite elements.
+std::vector<NamedTensor> LossyTensors(const LossyChoice& choice) {
+  std::vector<NamedTensor> tensors;
+  bool is_blocks = choice.method == LossyMethod::kBlocks;
+  for (DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kBF16}) {
+    if (!CanBeLossy(dtype, choice.method)) continue;
+    for (Pattern pattern : kAllPatterns) {
+      bool is_finite = pattern == Pattern::kWeights || pattern == Pattern::kSparse || pattern == Pattern::kZeros ||
+                       pattern == Pattern::kConstant || pattern == Pattern::kDenormals;
+      bool overflows = pattern == Pattern::kRandomBits || pattern == Pattern::kWideExponents;
+      if (is_blocks ? !is_finite : overflows) continue;
+      std::string name = std::string(Describe(dtype).name) + "." + std::string(PatternName(pattern));
+      tensors.push_back({name, dtype, 13, 75, pattern, 0, choice});
+    }
+    // Several chunks, the last of which ends inside a block.
+    tensors.push_back({"chunks", dtype, 60, 95, Pattern::kWeights, 4096, choice});
+  }
+  return tensors;
 }
 
 std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
@@ -111,33 +163,73 @@ std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
     }
   }
   archives.emplace_back("encoded_all_dtypes", others);
+  archives.emplace_back("lossy_fp16", LossyTensors({LossyMethod::kF16, 16, false, 0}));
+  archives.emplace_back("lossy_bf16", LossyTensors({LossyMethod::kBF16, 16, false, 0}));
+  archives.emplace_back("lossy_int8", LossyTensors({LossyMethod::kBlocks, 8, false, 64}));
+  archives.emplace_back("lossy_int4", LossyTensors({LossyMethod::kBlocks, 4, false, 32}));
+  archives.emplace_back("lossy_int4_minima", LossyTensors({LossyMethod::kBlocks, 4, true, 64}));
+  archives.emplace_back("lossy_int2_int5", [] {
+    std::vector<NamedTensor> tensors = LossyTensors({LossyMethod::kBlocks, 2, true, 16});
+    for (NamedTensor& tensor : LossyTensors({LossyMethod::kBlocks, 5, false, 4096})) tensors.push_back(tensor);
+    return tensors;
+  }());
   return archives;
 }
 
+/// Archives with parity: as the library chooses, and of several codewords, which it only makes for gigabytes.
+Result<std::vector<std::pair<std::string, Bytes>>> ParityArchives() {
+  FLYWEIGHT_ASSIGN(Bytes chosen, MakeParityArchive(6000, 100, 1));
+  FLYWEIGHT_ASSIGN(Bytes plain, MakeParityArchive(6000, 0, 2));
+  ParityLayout fields;
+  fields.block_bytes = 512;
+  fields.codeword_count = 4;
+  fields.parity_rows = 3;
+  fields.info_parity_cells = 5;
+  FLYWEIGHT_ASSIGN(Bytes codewords, AddParity(plain, fields));
+  return std::vector<std::pair<std::string, Bytes>>{{"encoded_parity", chosen},
+                                                    {"encoded_parity_codewords", codewords}};
+}
+
+using Path = std::filesystem::path;
+
+/// Writes one that is not there yet; `files` is what it must give.
+bool WriteGolden(const Path& folder, const std::string& name, const std::string& file_name, const Bytes& archive,
+                 const std::vector<Bytes>& files, nlohmann::json& manifest) {
+  Path path = folder / (name + ".fly");
+  if (std::filesystem::exists(path)) return true;
+  auto decoded = DecodeAll(archive);
+  if (!decoded.ok() || decoded.value().files != files) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(),
+                 decoded.ok() ? "decodes to other bytes" : decoded.error().message.c_str());
+    return false;
+  }
+  std::FILE* file = std::fopen(path.c_str(), "wbx");
+  if (file == nullptr || std::fwrite(archive.data(), 1, archive.size(), file) != archive.size() ||
+      std::fclose(file) != 0)
+    return false;
+  const Bytes& content = files[0];
+  manifest[name + ".fly"] = {
+      {"archive_sha256", ToHex(Sha256(archive))},
+      {"files", {{{"name", file_name}, {"bytes", content.size()}, {"sha256", ToHex(Sha256(content))}}}}};
+  std::printf("%s.fly: %zu of %zu bytes\n", name.c_str(), archive.size(), content.size());
+  return true;
+}
+
 int Run() {
-  std::filesystem::path folder = std::filesystem::path(FLYWEIGHT_SOURCE_DIR) / "tests/golden/v1";
+  Path folder = Path(FLYWEIGHT_SOURCE_DIR) / "tests/golden/v1";
   nlohmann::json manifest = nlohmann::json::object();
   if (std::ifstream in(folder / "manifest.json"); in) manifest = nlohmann::json::parse(in);
   for (const auto& [name, tensors] : AllArchives()) {
-    std::filesystem::path path = folder / (name + ".fly");
-    if (std::filesystem::exists(path)) continue;
+    if (std::filesystem::exists(folder / (name + ".fly"))) continue;
     auto sample = MakeArchive(name, tensors);
-    auto decoded = sample.ok() ? DecodeAll(sample.value().archive) : Result<Decoded>(sample.error());
-    if (!decoded.ok() || decoded.value().files != sample.value().files) {
-      std::fprintf(stderr, "%s: %s\n", name.c_str(),
-                   decoded.ok() ? "decodes to other bytes" : decoded.error().message.c_str());
-      return 1;
-    }
-    const Bytes& archive = sample.value().archive;
-    std::FILE* file = std::fopen(path.c_str(), "wbx");
-    if (file == nullptr || std::fwrite(archive.data(), 1, archive.size(), file) != archive.size() ||
-        std::fclose(file) != 0)
-      return 1;
-    const Bytes& content = sample.value().files[0];
-    manifest[name + ".fly"] = {
-        {"archive_sha256", ToHex(Sha256(archive))},
-        {"files", {{{"name", name + ".bin"}, {"bytes", content.size()}, {"sha256", ToHex(Sha256(content))}}}}};
-    std::printf("%s.fly: %zu of %zu bytes\n", name.c_str(), archive.size(), content.size());
+    if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
+    if (!WriteGolden(folder, name, name + ".bin", sample.value().archive, sample.value().files, manifest)) return 1;
+  }
+  auto parity = ParityArchives();
+  if (!parity.ok()) return std::fprintf(stderr, "%s\n", parity.error().message.c_str()), 1;
+  for (const auto& [name, archive] : parity.value()) {
+    auto decoded = DecodeAll(archive);
+    if (!decoded.ok() || !WriteGolden(folder, name, "noise", archive, decoded.value().files, manifest)) return 1;
   }
   std::ofstream(folder / "manifest.json") << manifest.dump(1) << "\n";
   return 0;

@@ -281,8 +281,8 @@ def tree_digest(chunks):
 class Archive:
     """Collects records and files, then gives the archive's bytes."""
 
-    def __init__(self, zstd_index=False, optional_features=0):
-        header = b"\x89FLY\r\n\x1a\n" + u(2, 1, 64) + bytes(4) + u(8, 0, optional_features) + bytes(24)
+    def __init__(self, zstd_index=False, optional_features=0, required_features=0):
+        header = b"\x89FLY\r\n\x1a\n" + u(2, 1, 64) + bytes(4) + u(8, required_features, optional_features) + bytes(24)
         self.header = header + xxh3(header)
         self.out = bytearray(self.header)
         self.zstd_index = zstd_index
@@ -298,6 +298,16 @@ class Archive:
     def file(self, name=b"", container_format=0, sha256=True, attributes=b"", attribute_count=0):
         self.files.append([name, container_format, sha256, u(4, attribute_count) + attributes, []])
         self.contents.append(b"")
+
+    def entry(self, what, path=b"", mode=0o644, modified=(0, 0), accessed=(0, 0), extra=None, **options):
+        """An entry of a tree; `extra`: (kind, value) of a link's attribute."""
+        times = b"".join(seconds.to_bytes(8, "little", signed=True) + u(4, ns) for seconds, ns in (modified, accessed))
+        value = u(1, what, 0) + u(2, mode) + times
+        attributes = u(2, 1) + u(4, len(value)) + value
+        if extra is not None:
+            attributes += u(2, extra[0]) + u(4, len(extra[1])) + extra[1]
+        count = 1 if extra is None else 2
+        self.file(path, sha256=what == 0, attributes=attributes, attribute_count=count, **options)
 
     def extent(self, kind, content, place, tensor=None, digest=None):
         """`tensor`: (name, dtype name or number, shape)."""

@@ -8,12 +8,15 @@ the same way, the document says what the bytes mean. Numbers in comments are sec
 
 import argparse
 import hashlib
+import math
+import os
 import pathlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
+from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
 
 # 4. Dtypes: name and bits, by number.
 DTYPES = [
@@ -42,6 +45,36 @@ DTYPES = [
     ("F6_E3M2", 6),
 ]
 
+# 4.1. Block types: name, elements and bytes of a block, by number.
+BLOCK_TYPES = {
+    66: ("GGML_Q4_0", 32, 18),
+    67: ("GGML_Q4_1", 32, 20),
+    70: ("GGML_Q5_0", 32, 22),
+    71: ("GGML_Q5_1", 32, 24),
+    72: ("GGML_Q8_0", 32, 34),
+    73: ("GGML_Q8_1", 32, 36),
+    74: ("GGML_Q2_K", 256, 84),
+    75: ("GGML_Q3_K", 256, 110),
+    76: ("GGML_Q4_K", 256, 144),
+    77: ("GGML_Q5_K", 256, 176),
+    78: ("GGML_Q6_K", 256, 210),
+    79: ("GGML_Q8_K", 256, 292),
+    80: ("GGML_IQ2_XXS", 256, 66),
+    81: ("GGML_IQ2_XS", 256, 74),
+    82: ("GGML_IQ3_XXS", 256, 98),
+    83: ("GGML_IQ1_S", 256, 50),
+    84: ("GGML_IQ4_NL", 32, 18),
+    85: ("GGML_IQ3_S", 256, 110),
+    86: ("GGML_IQ2_S", 256, 82),
+    87: ("GGML_IQ4_XS", 256, 136),
+    93: ("GGML_IQ1_M", 256, 56),
+    98: ("GGML_TQ1_0", 256, 54),
+    99: ("GGML_TQ2_0", 256, 66),
+    103: ("GGML_MXFP4", 32, 17),
+    104: ("GGML_NVFP4", 64, 36),
+    105: ("GGML_Q1_0", 128, 18),
+}
+
 
 # 2. Records -----------------------------------------------------------------------------------------------------------
 
@@ -68,7 +101,9 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 1, f"transform {transform} is unknown")
+        must(transform <= 2, f"transform {transform} is unknown")
+        self.dtype_name = name
+        self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
@@ -106,21 +141,43 @@ class Record:
         must(
             encoded_hash == xxh3(frame[:16], xxh3(payload).to_bytes(8, "little")), "a frame does not have its checksum"
         )
-        if codec == 0:
-            return bytes(payload)
-        if codec == 1:
-            must(len(payload) == self.element_bytes, "a constant chunk must hold one element")
-            return bytes(payload) * (chunk_bytes // self.element_bytes)
-        if codec == 2:
-            return zstd_frame(payload, chunk_bytes, WINDOW_LIMIT)
-        if codec == 3:
-            return planes(payload, self.element_bytes, chunk_bytes)
-        must(codec == 4, f"codec {codec} is unknown")
-        must(self.side is not None, "a float frame in a record without float fields")
-        return float_fields(payload, self.side, chunk_bytes, offset)
+        if self.lossy is not None:
+            return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
+        return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
+
+    def decode_lossy(self, codec, payload, element_count, first_element):
+        """3.6"""
+        if self.lossy.method == BLOCKS:
+            must(codec == 136, f"codec {codec} among quantised blocks")
+            return blocks(payload, self.lossy, self.dtype_name, element_count)
+        must(128 <= codec <= 132, f"codec {codec} among halves")
+        words = decode_payload(codec - 128, payload, 2, self.lossy.floats, 2 * element_count, 2 * first_element)
+        must(len(words) == 2 * element_count, "halves that are not as many as the elements")
+        return halves(words, self.lossy, self.dtype_name)
+
+
+def decode_payload(codec, payload, element_bytes, side, chunk_bytes, offset):
+    """The table of 3. `side` is that of float fields, where the record has them."""
+    if codec == 0:
+        return bytes(payload)
+    if codec == 1:
+        must(len(payload) == element_bytes, "a constant chunk must hold one element")
+        return bytes(payload) * (chunk_bytes // element_bytes)
+    if codec == 2:
+        return zstd_frame(payload, chunk_bytes, WINDOW_LIMIT)
+    if codec == 3:
+        return planes(payload, element_bytes, chunk_bytes)
+    must(codec == 4, f"codec {codec} is unknown")
+    must(side is not None, "a float frame in a record without float fields")
+    return float_fields(payload, side, chunk_bytes, offset)
 
 
 # 1. The archive -------------------------------------------------------------------------------------------------------
+
+
+LOSSY = 1 << 2
+TREE = 1 << 3
+KNOWN_FEATURES = LOSSY | TREE
 
 
 def parse_header(header):
@@ -130,9 +187,11 @@ def parse_header(header):
     must(cursor.uint(2) == 1, "a format version that this decoder does not know")
     must(cursor.uint(2) == 64, "a header of another size")
     cursor.zeros(4, "header")
-    must(cursor.uint(8) == 0, "the archive needs features that this decoder does not have")
+    features = cursor.uint(8)
+    must(features & ~KNOWN_FEATURES == 0, "the archive needs features that this decoder does not have")
     cursor.uint(8)
     cursor.zeros(24, "header")
+    return features
 
 
 def hash_holds(data):
@@ -168,6 +227,7 @@ class Extent:
     digest_algorithm: int = 0
     digest: bytes = bytes(32)
     inline: bytes = b""
+    lossy: tuple = None  # 1.5.1: side information, largest and mean error
     record: tuple = ()
     same_as: int = 0
 
@@ -179,6 +239,26 @@ class File:
     sha256: bytes
     file_bytes: int
     extents: list = field(default_factory=list)
+    entry: tuple = None  # 1.5: what, mode, modified (s, ns), accessed (s, ns)
+    attributes: dict = None  # 1.5: the values by kind
+    link_target: bytes = None
+    hard_link_to: int = None
+
+
+def check_tensor_bytes(extent):
+    """4: the bytes of a tensor of a known dtype are those of its shape."""
+    if 0 < extent.dtype < len(DTYPES):
+        bits = DTYPES[extent.dtype][1] * math.prod(extent.shape)
+        must(bits == 8 * extent.decoded_bytes, "a tensor whose shape does not give its bytes")
+    elif extent.dtype in BLOCK_TYPES:
+        _, block_elements, block_bytes = BLOCK_TYPES[extent.dtype]
+        elements = math.prod(extent.shape)
+        row = extent.shape[-1] if extent.shape else 1
+        must(elements == 0 or row % block_elements == 0, "a tensor whose rows are not whole blocks")
+        must(
+            elements // block_elements * block_bytes == extent.decoded_bytes,
+            "a tensor whose blocks do not give its bytes",
+        )
 
 
 def parse_extent(cursor, earlier, index_offset):
@@ -193,11 +273,7 @@ def parse_extent(cursor, earlier, index_offset):
         extent.digest_algorithm, extent.digest = cursor.uint(1), bytes(cursor.take(32))
         must(extent.digest_algorithm <= 1, "a digest of an unknown kind")
         must(extent.digest_algorithm or not any(extent.digest), "a digest that is not there must be 0")
-        if 0 < extent.dtype < len(DTYPES):
-            bits = DTYPES[extent.dtype][1]
-            for dimension in extent.shape:
-                bits *= dimension
-            must(bits == 8 * decoded_bytes, "a tensor whose shape does not give its bytes")
+        check_tensor_bytes(extent)
     must(kind == 0 or decoded_bytes > 0, "an extent without bytes must be inline")
     if kind == 0:
         extent.inline = bytes(cursor.take(cursor.uint(4)))
@@ -218,7 +294,80 @@ def parse_extent(cursor, earlier, index_offset):
     return extent
 
 
-def parse_index(body, index_offset):
+FILE, DIRECTORY, SYMLINK, HARD_LINK = range(4)
+
+
+def parse_entry(value):
+    cursor = Cursor(value)
+    what = cursor.uint(1)
+    cursor.zeros(1, "entry")
+    mode = cursor.uint(2)
+    times = []
+    for _ in range(2):
+        seconds = int.from_bytes(cursor.take(8), "little", signed=True)
+        nanoseconds = cursor.uint(4)
+        must(nanoseconds < 10**9, "a time with a second or more of nanoseconds")
+        times.append((seconds, nanoseconds))
+    cursor.end("entry")
+    must(what <= HARD_LINK and mode < 1 << 12, "an entry of unknown kind or mode")
+    return what, mode, *times
+
+
+def parse_attributes(cursor, file, is_tree):
+    """1.5"""
+    values = {}
+    for _ in range(cursor.uint(4)):
+        kind, value = cursor.uint(2), bytes(cursor.take(cursor.uint(4)))
+        must(kind not in range(1, 7) or kind not in values, "an attribute twice")
+        values[kind] = value
+    file.attributes = values
+    must(is_tree or not values.keys() & {1, 2, 3}, "an attribute of trees in an archive that is none")
+    if not is_tree:
+        return
+    must(1 in values, "an entry that says not what it is")
+    file.entry = parse_entry(values[1])
+    must((file.entry[0] == SYMLINK) == (2 in values), "a link without target, or a target without link")
+    must((file.entry[0] == HARD_LINK) == (3 in values), "a hard link without file, or a file without hard link")
+    file.link_target = values.get(2)
+    must(file.link_target is None or (0 < len(file.link_target) < 4096 and b"\0" not in file.link_target), "no target")
+    if 3 in values:
+        must(len(values[3]) == 4, "a hard link of another size")
+        file.hard_link_to = int.from_bytes(values[3], "little")
+
+
+def check_tree(files):
+    """1.5"""
+    must(files and files[0].name == b"" and files[0].entry[0] == DIRECTORY, "a tree without root")
+    kinds, last = {b"": DIRECTORY}, []
+    for number, file in enumerate(files[1:], 1):
+        parts = file.name.split(b"/")
+        must(
+            all(0 < len(part) <= 255 and part not in (b".", b"..") and b"\0" not in part for part in parts),
+            "a path that is none",
+        )
+        must(kinds.get(b"/".join(parts[:-1])) == DIRECTORY, "an entry without its directory")
+        must(last < parts, "entries out of order")
+        kinds[file.name], last = file.entry[0], parts
+        if file.entry[0] == HARD_LINK:
+            must(file.hard_link_to < number and files[file.hard_link_to].entry[0] == FILE, "a hard link to no file")
+    for file in files:
+        must(
+            file.entry[0] == FILE or (not file.extents and file.sha256 is None and file.container_format == 0),
+            "content of what is no file",
+        )
+
+
+def check_lossy(file, is_lossy):
+    """1.5.1"""
+    must(is_lossy or 5 not in file.attributes, "lossy tensors in an archive that says it has none")
+    must(5 not in file.attributes or 4 in file.attributes, "lossy tensors of a file without its original")
+    must(len(file.attributes.get(4, bytes(40))) == 40, "an original of another size")
+    rows = lossy_rows(file.attributes[5], file.extents, [name for name, _ in DTYPES]) if 5 in file.attributes else {}
+    for number, extent in enumerate(file.extents):
+        extent.lossy = rows.get(number)
+
+
+def parse_index(body, index_offset, is_tree, is_lossy):
     """1.4"""
     cursor = Cursor(body)
     file_count = cursor.uint(4)
@@ -226,22 +375,26 @@ def parse_index(body, index_offset):
     files, earlier = [], []
     for _ in range(file_count):
         name = bytes(cursor.take(cursor.uint(2)))
-        must(b"/" not in name and b"\0" not in name and name not in (b".", b".."), "a file name that is none")
+        must(
+            is_tree or (b"/" not in name and b"\0" not in name and name not in (b".", b"..")),
+            "a file name that is none",
+        )
         container_format, has_sha256, sha256 = cursor.uint(1), cursor.uint(1), bytes(cursor.take(32))
         must(has_sha256 <= 1 and (has_sha256 or not any(sha256)), "has_sha256 and sha256 disagree")
         file = File(name, container_format, sha256 if has_sha256 else None, cursor.uint(8))
-        for _ in range(cursor.uint(4)):
-            cursor.uint(2)
-            cursor.take(cursor.uint(4))
+        parse_attributes(cursor, file, is_tree)
         for _ in range(cursor.uint(8)):
             file.extents.append(parse_extent(cursor, earlier, index_offset))
             earlier.append(file.extents[-1])
+        check_lossy(file, is_lossy)
         must(
             sum(extent.decoded_bytes for extent in file.extents) == file.file_bytes,
             "extents that are not the file's bytes",
         )
         files.append(file)
     cursor.end("index")
+    if is_tree:
+        check_tree(files)
     return files
 
 
@@ -256,7 +409,8 @@ class Archive:
         must(bytes(footer[120:]) == b"FLYEND\r\n", "the archive is cut off, or is none")
         must(hash_holds(footer[:120]), "the footer does not have its checksum")
         must(hash_holds(footer[:64]), "the footer's copy of the header does not have its checksum")
-        parse_header(footer[:64])
+        features = parse_header(footer[:64])
+        self.is_tree, self.is_lossy = bool(features & TREE), bool(features & LOSSY)
         if hash_holds(header):
             must(header == footer[:64], "header and footer disagree")
         else:
@@ -274,7 +428,8 @@ class Archive:
         must(any(held), "both index sections are damaged")
         must(not all(held) or sections[0] == sections[1], "the index sections disagree")
         self.damage += [name for name, good in zip(("first index", "second index"), held, strict=True) if not good]
-        self.files = parse_index(section_body(sections[0] if held[0] else sections[1]), first)
+        body = section_body(sections[0] if held[0] else sections[1])
+        self.files = parse_index(body, first, self.is_tree, self.is_lossy)
         self.extents = [extent for file in self.files for extent in file.extents]
 
     def chunks(self, extent):
@@ -284,6 +439,9 @@ class Archive:
             return [holder.inline] if holder.inline else []
         offset, size, check = holder.record
         record = Record(self.data[offset : offset + size], check)
+        must(record.lossy is None or self.is_lossy, "a lossy record in an archive that says it has none")
+        said = extent.lossy[0] if extent.lossy else None
+        must(said == (record.lossy and replace(record.lossy, floats=None)), "lossy in another way than the index says")
         must(record.decoded_bytes == extent.decoded_bytes, "a record that does not have its extent's size")
         return list(record.chunks())
 
@@ -302,6 +460,38 @@ class Archive:
         return content
 
 
+def write_tree(archive, contents, root):
+    """Makes the entries in their order; modes and times last, deepest first."""
+    paths = [root / file.name.decode("utf-8", "surrogateescape") for file in archive.files]
+    for file, path, content in zip(archive.files, paths, contents, strict=True):
+        what = file.entry[0]
+        if what == DIRECTORY:
+            path.mkdir()
+        elif what == SYMLINK:
+            path.symlink_to(file.link_target.decode("utf-8", "surrogateescape"))
+        elif what == HARD_LINK:
+            path.hardlink_to(paths[file.hard_link_to])
+        else:
+            path.write_bytes(content)
+    for file, path in reversed(list(zip(archive.files, paths, strict=True))):
+        what, mode, modified, accessed = file.entry
+        if what in (FILE, DIRECTORY):
+            path.chmod(mode)
+        times = tuple(seconds * 10**9 + nanoseconds for seconds, nanoseconds in (accessed, modified))
+        os.utime(path, ns=times, follow_symlinks=False)
+
+
+def write_files(archive, contents, output):
+    if archive.is_tree:
+        write_tree(archive, contents, output)
+    elif len(contents) == 1:
+        output.write_bytes(contents[0])
+    else:
+        output.mkdir()
+        for file, content in zip(archive.files, contents, strict=True):
+            (output / file.name.decode("utf-8", "surrogateescape")).write_bytes(content)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("archive", type=pathlib.Path)
@@ -310,18 +500,16 @@ def main():
     try:
         archive = Archive(arguments.archive.read_bytes())
         contents = [archive.decode_file(file) for file in archive.files]
-        names = [file.name.decode("utf-8", "surrogateescape") for file in archive.files]
-        must(len(contents) == 1 or (all(names) and len(set(names)) == len(names)), "files without names of their own")
+        names = {file.name for file in archive.files}
+        must(
+            archive.is_tree or len(contents) == 1 or (b"" not in names and len(names) == len(contents)),
+            "files without names of their own",
+        )
     except FormatError as error:
         sys.exit(f"{arguments.archive}: {error}")
     for part in archive.damage:
         print(f"{arguments.archive}: the {part} is damaged, its copy was used", file=sys.stderr)
-    if len(contents) == 1:
-        arguments.output.write_bytes(contents[0])
-        return
-    arguments.output.mkdir()
-    for name, content in zip(names, contents, strict=True):
-        (arguments.output / name).write_bytes(content)
+    write_files(archive, contents, arguments.output)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def decode(data):
 
 
 def test_there_are_golden_files():
-    assert len(GOLDEN) >= 57
+    assert len(GOLDEN) >= 58
     assert sorted(path.name for path in GOLDEN) == sorted(name for manifest in MANIFEST.values() for name in manifest)
 
 
@@ -84,6 +85,17 @@ def test_command_writes_several_files_into_a_folder(tmp_path):
     subprocess.run([sys.executable, str(HERE / "decoder.py"), str(path), "-o", str(out)], check=True)
     assert len(list(out.iterdir())) == 4
     assert (out / "config.json").read_bytes() == b"{}\n"
+
+
+def test_command_writes_a_tree(tmp_path):
+    out = tmp_path / "out"
+    path = HERE.parent / "golden/v1/archive_tree.fly"
+    subprocess.run([sys.executable, str(HERE / "decoder.py"), str(path), "-o", str(out)], check=True)
+    assert sorted(child.name for child in out.iterdir()) == ["a", "d", "d-sorts behind d's entries", "e", "zero"]
+    assert (out / "a").stat().st_ino == (out / "e").stat().st_ino
+    assert (out / "a").stat().st_mtime_ns == -250_000_000
+    assert (out / "d").stat().st_mode & 0o7777 == 0o2700
+    assert os.readlink(out / "d/model.safetensors") == "../../blobs/missing"
 
 
 def test_command_refuses_what_is_no_archive(tmp_path):
