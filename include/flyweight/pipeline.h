@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "flyweight/entry.h"
+#include "flyweight/lossy.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
 
@@ -24,71 +27,171 @@ struct Progress {
 };
 using ProgressCallback = std::function<void(const Progress&)>;
 
+/// Something worth saying that did not end the verb: an entry of a directory that was left out, a time that could not
+/// be set.
+struct Notice {
+  std::string path;
+  std::string reason;
+  bool is_error = false;  ///< what was asked for is not all there
+};
+using NoticeCallback = std::function<void(const Notice&)>;
+
 struct CompressOptions {
   size_t thread_count = 0;  ///< 0 = all CPUs
   bool overwrite = false;
-  bool verify = true;  ///< decode what was written and compare it with the source before it takes its name
-  ProgressCallback progress;
+  bool verify = true;       ///< decode what was written and compare it with the source before it takes its name
+  LossyOptions lossy = {};  ///< nothing is lossy by itself; with it no source is removed
+  /// Tensors that are removed from model files before these are archived; what is restored is a smaller file of the
+  /// same format. "optimizer" and "adam" mean the state of optimizers, found by its structure; any other is a pattern
+  /// with * and ? of TENSOR or FILE:TENSOR names. With it no source is removed. Where nothing matches there is a
+  /// notice.
+  std::vector<std::string> strip = {};
+  bool remove_source = false;  ///< delete what was compressed, once the archive stands under its name
+  /// Keep what was written where the run fails or is killed, and take what an interrupted run left: each of its chunks
+  /// is compared with the source before it is used again.
+  bool resume = false;
+  /// Parity: how much of the archive may be lost and still be repaired, in thousandths; 0 = none, at most 1000.
+  uint32_t recovery_permille = 0;
+  uint64_t part_bytes = 0;  ///< largest file; the archive is then NAME.001, NAME.002 and so on. 0 = one file
+  ProgressCallback progress = {};
+  NoticeCallback notice = {};
 };
 
 struct CompressSummary {
   uint64_t source_bytes = 0;
   uint64_t archive_bytes = 0;
+  uint64_t file_count = 0;  ///< 1, or the entries of a directory
   uint64_t tensor_count = 0;
 };
 
+/// Compresses a file, a directory or several of them into one archive. One file gives an archive of that file; anything
+/// else gives a tree: one directory as the root, several inputs below a root of their own, each under its base name.
 /// "-" as a path means standard input or standard output. To standard output nothing can be read back, so each chunk is
 /// decoded and compared as it is encoded. Guarantee: `target` afterwards is a complete archive that was read back and
-/// compared with the source, or is untouched. Errors: kIo, kExists, kInvalidArgument (directory, special file),
-/// kSourceChanged, kInternal (what was read back differs).
+/// compared with the source, or is untouched. Errors: kIo, kExists, kInvalidArgument (special file, no source, equal
+/// names), kSourceChanged, kInternal (what was read back differs).
+Result<CompressSummary> Compress(const std::vector<std::string>& sources, const std::string& target,
+                                 const CompressOptions& options);
+
+/// Compress of one source.
 Result<CompressSummary> CompressFile(const std::string& source, const std::string& target,
                                      const CompressOptions& options);
 
 struct DecompressOptions {
   size_t thread_count = 0;
   bool overwrite = false;
-  ProgressCallback progress;
+  /// Restore what can be restored of a damaged archive: what cannot is zeros, in files whose names get ".damaged"
+  /// appended, and is listed in the summary.
+  bool salvage = false;
+  uint64_t max_output_bytes = UINT64_MAX;  ///< an archive that declares more is refused before anything is written
+  /// Only these, where there are any: names of files or directories of a tree, as the listing gives them, or patterns
+  /// with * and ?. A name that matches nothing is an error. One name of a regular file restores it as the file
+  /// `target`.
+  std::vector<std::string> members = {};
+  ProgressCallback progress = {};
+  NoticeCallback notice = {};
+};
+
+/// What could not be saved: a range of a file, in which lies a tensor or other bytes.
+struct LostContent {
+  std::string file;    ///< as the listing names it
+  std::string tensor;  ///< empty for bytes that belong to no tensor
+  uint64_t file_offset = 0;
+  uint64_t size_bytes = 0;
+  std::string reason;
 };
 
 struct DecompressSummary {
   uint64_t archive_bytes = 0;
   uint64_t file_bytes = 0;
+  uint64_t file_count = 0;
+  std::vector<LostContent> lost = {};  ///< only with `salvage`
 };
 
-/// Restores the archive's single file. Every chunk's checksum and the file's SHA-256 are checked; `target` appears only
-/// after they held. Errors: those of reading archives, kIo, kExists, kInvalidArgument.
+/// Restores what the archive holds. Every chunk's checksum and the files' SHA-256 are checked; `target` appears only
+/// after they held. The tree of a directory appears as the directory `target`, which must not exist, be empty, or is
+/// merged into with `overwrite`; nothing outside of it is touched whatever the archive says. Errors: those of reading
+/// archives, kIo, kExists, kInvalidArgument, kLimitExceeded.
 Result<DecompressSummary> DecompressFile(const std::string& source, const std::string& target,
                                          const DecompressOptions& options);
+
+enum class VerifyMode {
+  kFull,    ///< decodes everything and checks every checksum and digest there is
+  kFast,    ///< structure and the checksums of everything as it is stored, at the speed of reading; decodes nothing
+  kSample,  ///< structure, and some chunks decoded, chosen at random
+};
+
+struct VerifyOptions {
+  size_t thread_count = 0;
+  VerifyMode mode = VerifyMode::kFull;
+  double sample_fraction = 0.01;  ///< of the chunks, for kSample: over 0, at most 1
+  uint64_t sample_seed = 0;       ///< 0 = another choice each time
+  ProgressCallback progress = {};
+};
 
 struct VerifySummary {
   uint64_t archive_bytes = 0;
   uint64_t file_bytes = 0;
-  uint64_t chunk_count = 0;
+  uint64_t file_count = 0;
+  uint64_t chunk_count = 0;    ///< of the archive; equal tensors, stored once, count once
+  uint64_t checked_count = 0;  ///< of those, decoded or with their stored bytes checked
+  uint64_t part_count = 1;
+  bool has_parity = false;
 };
 
-/// Decodes everything, checking structure, both indexes, every checksum, every tensor digest and the file's SHA-256;
-/// writes nothing. Any damage is an error, repairable or not.
-Result<VerifySummary> VerifyFile(const std::string& source, size_t thread_count, const ProgressCallback& progress);
+/// Probability that checking `checked_count` of `chunk_count` chunks, chosen at random, hits at least one of
+/// `damaged_count` damaged ones.
+double DetectionProbability(uint64_t chunk_count, uint64_t checked_count, uint64_t damaged_count);
+
+/// Checks an archive and writes nothing. Any damage is an error, repairable or not: with kFull of structure, both
+/// indexes, every chunk, tensor digest and SHA-256, parity and parts.
+Result<VerifySummary> VerifyFile(const std::string& source, const VerifyOptions& options);
 
 /// One extent of a listing.
 struct ListedTensor {
   std::string name;
+  size_t file = 0;  ///< number of the file in the listing
   DType dtype = DType::kOpaque;
   Shape shape;
   bool is_tensor = false;
+  bool is_shared = false;  ///< stored once, with an earlier extent
   uint64_t decoded_bytes = 0;
   uint64_t stored_bytes = 0;
-  std::string digest_hex;  ///< empty where there is none
+  std::string digest_hex;          ///< of what decompressing gives; empty where there is none
+  std::optional<LossyInfo> lossy;  ///< of tensors that are not what was compressed
+};
+
+/// A tensor that was removed before its file was archived.
+struct StrippedTensor {
+  std::string name;
+  uint64_t size_bytes = 0;  ///< 0 where its bytes are shared with a tensor that stayed
+};
+
+/// One file of an archive, or one entry of a tree.
+struct ListedFile {
+  std::string name;              ///< in a tree the path below its root, which itself has the name ""
+  EntryStat entry;               ///< meaningful in trees only
+  std::string link_target;       ///< of symbolic links; of hard links the name of the file
+  std::string container_format;  ///< "raw", "safetensors", "gguf", ...
+  uint64_t file_bytes = 0;
+  uint64_t stored_bytes = 0;
+  uint64_t tensor_count = 0;
+  std::string sha256_hex;                ///< of what decompressing gives; empty where there is none
+  bool is_lossy = false;                 ///< some of its tensors are not what was compressed
+  std::string original_sha256_hex;       ///< of the file that was compressed, where that is another
+  uint64_t original_bytes = 0;           ///< of that file
+  std::vector<StrippedTensor> stripped;  ///< what was removed from it
 };
 
 struct ArchiveListing {
   std::string path;
+  bool is_tree = false;
+  bool is_lossy = false;     ///< some tensors are not what was compressed
+  bool is_stripped = false;  ///< some tensors were removed before
   uint64_t archive_bytes = 0;
-  uint64_t file_bytes = 0;
-  std::string file_name;
-  std::string container_format;  ///< "raw", "safetensors"
-  std::string sha256_hex;        ///< empty where there is none
-  std::vector<ListedTensor> extents;
+  uint64_t file_bytes = 0;  ///< of all files
+  std::vector<ListedFile> files;
+  std::vector<ListedTensor> extents;  ///< of all files, in order
   std::vector<std::string> damage;
 };
 
@@ -138,8 +241,8 @@ class Archive {
   const ArchiveListing& listing() const;
   uint64_t file_bytes() const;
 
-  /// Decodes the whole file into `target` (file_bytes() long), checksums verified; the SHA-256 too where `check_sha256`
-  /// is set and the archive has one.
+  /// Decodes the only file into `target` (file_bytes() long), checksums verified; the SHA-256 too where `check_sha256`
+  /// is set and the archive has one. Errors: kInvalidArgument where the archive holds several files.
   Status DecodeFile(std::span<std::byte> target, size_t thread_count, bool check_sha256) const;
 
   /// Decodes bytes [begin, begin + target.size()) of extent `extent_index` of the listing, touching only the chunks it

@@ -6,20 +6,24 @@
 #include "base/checked.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
+#include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
 #include "pipeline/listing.h"
 
 namespace flyweight {
 
 struct Archive::Impl {
-  Impl(std::unique_ptr<ByteSource> source_in, ArchiveReader reader_in, const IndexFile* file_in,
-       ArchiveListing listing_in)
-      : source(std::move(source_in)), reader(std::move(reader_in)), file(file_in), listing(std::move(listing_in)) {}
+  Impl(std::unique_ptr<ByteSource> source_in, ArchiveReader reader_in, ArchiveListing listing_in)
+      : source(std::move(source_in)), reader(std::move(reader_in)), listing(std::move(listing_in)) {
+    for (const IndexFile& file : reader.index().files) {
+      for (const IndexExtent& extent : file.extents) extents.push_back(&extent);
+    }
+  }
 
   std::unique_ptr<ByteSource> source;  // reader points to it
   ArchiveReader reader;
-  const IndexFile* file;  // in reader
   ArchiveListing listing;
+  std::vector<const IndexExtent*> extents;  // of all files; in reader
 };
 
 namespace {
@@ -57,11 +61,11 @@ Archive& Archive::operator=(Archive&&) noexcept = default;
 
 Result<Archive> Archive::OpenPath(const std::string& path) {
   return Guarded([&]() -> Result<Archive> {
-    FLYWEIGHT_ASSIGN(std::unique_ptr<FileSource> source, FileSource::Open(path));
+    FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(path, path));
+    std::unique_ptr<ByteSource> source = std::move(input.source);
     FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
-    FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
     FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, path));
-    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), file, std::move(listing)));
+    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), std::move(listing)));
   });
 }
 
@@ -69,18 +73,18 @@ Result<Archive> Archive::OpenBytes(std::span<const std::byte> bytes) {
   return Guarded([&]() -> Result<Archive> {
     auto source = std::make_unique<MemorySource>(bytes);
     FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
-    FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
     FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, ""));
-    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), file, std::move(listing)));
+    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), std::move(listing)));
   });
 }
 
 const ArchiveListing& Archive::listing() const { return impl_->listing; }
 
-uint64_t Archive::file_bytes() const { return impl_->file->file_bytes; }
+uint64_t Archive::file_bytes() const { return impl_->listing.file_bytes; }
 
 Status Archive::DecodeFile(std::span<std::byte> target, size_t thread_count, bool check_sha256) const {
   return Guarded([&]() -> Status {
+    FLYWEIGHT_ASSIGN(size_t file, SingleFileOf(impl_->reader));
     if (target.size() != file_bytes()) {
       return Error{
           ErrorCode::kInvalidArgument, 0,
@@ -92,7 +96,7 @@ Status Archive::DecodeFile(std::span<std::byte> target, size_t thread_count, boo
     DecodeOptions options;
     options.memory = target;
     options.check_sha256 = check_sha256;
-    FLYWEIGHT_TRY(DecodeArchiveFile(impl_->reader, *impl_->file, options, pool, progress));
+    FLYWEIGHT_TRY(DecodeArchive(impl_->reader, {file, 1}, options, pool, progress));
     return Status::Ok();
   });
 }
@@ -100,9 +104,8 @@ Status Archive::DecodeFile(std::span<std::byte> target, size_t thread_count, boo
 Status Archive::DecodeExtent(size_t extent_index, uint64_t begin, std::span<std::byte> target,
                              size_t thread_count) const {
   return Guarded([&]() -> Status {
-    const std::vector<IndexExtent>& extents = impl_->file->extents;
-    if (extent_index >= extents.size()) return Error{ErrorCode::kInvalidArgument, 0, "no such extent"};
-    const IndexExtent& extent = extents[extent_index];
+    if (extent_index >= impl_->extents.size()) return Error{ErrorCode::kInvalidArgument, 0, "no such extent"};
+    const IndexExtent& extent = *impl_->extents[extent_index];
     std::optional<uint64_t> end = CheckedAdd(begin, target.size());
     if (!end.has_value() || *end > extent.decoded_bytes) {
       return Error{ErrorCode::kInvalidArgument, begin,

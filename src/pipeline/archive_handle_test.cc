@@ -121,7 +121,7 @@ TEST(Archive, ServesSeveralThreadsAtOnce) {
   for (const Bytes& target : restored) EXPECT_TRUE(target == model);
 }
 
-TEST(Archive, RefusesArchivesOfSeveralFilesOrNone) {
+TEST(Archive, RefusesToDecodeSeveralFilesOrNoneAsOne) {
   for (size_t file_count : {0, 2}) {
     MemorySink sink;
     ArchiveWriter writer(sink);
@@ -130,12 +130,15 @@ TEST(Archive, RefusesArchivesOfSeveralFilesOrNone) {
     for (size_t i = 0; i < file_count; ++i)
       index.files.emplace_back().name = std::string(1, static_cast<char>('a' + i));
     ASSERT_THAT(writer.Finish(index), IsOk());
-    EXPECT_THAT(Archive::OpenBytes(sink.bytes()), FailsWith(ErrorCode::kUnsupportedFeature));
+    Result<Archive> opened = Archive::OpenBytes(sink.bytes());
+    ASSERT_THAT(opened, IsOk());
+    EXPECT_EQ(opened.value().listing().files.size(), file_count);
+    EXPECT_THAT(opened.value().DecodeFile({}, 1, true), FailsWith(ErrorCode::kInvalidArgument));
     TempDir directory;
     test::WriteFile(directory.File("a.fly"), sink.bytes());
     EXPECT_THAT(DecompressFile(directory.File("a.fly"), directory.File("a"), {}),
                 FailsWith(ErrorCode::kUnsupportedFeature));
-    EXPECT_THAT(VerifyFile(directory.File("a.fly"), 1, {}), IsOk());
+    EXPECT_THAT(VerifyFile(directory.File("a.fly"), {.thread_count = 1}), IsOk());
   }
 }
 
@@ -223,7 +226,7 @@ TEST(CompressBuffer, KeepsDtypeAndShape) {
   ASSERT_EQ(opened.value().listing().extents.size(), 1U);
   EXPECT_EQ(opened.value().listing().extents[0].dtype, DType::kI32);
   EXPECT_EQ(opened.value().listing().extents[0].shape, (Shape{2, 3}));
-  EXPECT_EQ(opened.value().listing().sha256_hex, "");
+  EXPECT_EQ(opened.value().listing().files.front().sha256_hex, "");
 }
 
 }  // namespace

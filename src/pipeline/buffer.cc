@@ -18,9 +18,9 @@ Result<Shape> ShapeOf(const TensorView& tensor) {
   if (info.dtype != tensor.dtype) return Error{ErrorCode::kInvalidArgument, 0, "unknown dtype"};
   std::string name(info.name);
   if (tensor.shape.empty()) {
-    auto bits = CheckedMul(size_bytes, 8);
-    uint64_t element_bits = static_cast<uint64_t>(info.bits);
-    if (bits.has_value() && *bits % element_bits == 0) return Shape{*bits / element_bits};
+    uint64_t block_bytes = static_cast<uint64_t>(info.block_bytes);
+    auto elements = CheckedMul(size_bytes / block_bytes, static_cast<uint64_t>(info.block_elements));
+    if (elements.has_value() && size_bytes % block_bytes == 0) return Shape{*elements};
     return Error{ErrorCode::kInvalidArgument, 0,
                  std::to_string(size_bytes) + " bytes are no whole number of " + name + " elements"};
   }
@@ -40,14 +40,16 @@ Status CompressBuffer(const TensorView& tensor, size_t thread_count, const Appen
     FLYWEIGHT_ASSIGN(extent.shape, ShapeOf(tensor));
     FileMap map;
     map.extents.push_back(std::move(extent));
-    ArchiveIndex index = DescribeFile(std::move(map), "", size_bytes);
+    ArchiveIndex index = DescribeSingleFile(std::move(map), "", size_bytes);
 
     MemorySource source(tensor.bytes);
     CallbackSink sink(append);
     ThreadPool pool(UsefulThreadCount(thread_count, size_bytes));
     ProgressCallback no_callback;
     ProgressMeter progress(no_callback, size_bytes);
-    FLYWEIGHT_TRY(EncodeArchive(source, index, {.hash = false, .check_chunks = false}, sink, pool, progress));
+    SingleContent contents(source);
+    FLYWEIGHT_TRY(
+        EncodeArchive(contents, index, {.hash = false, .lossy = nullptr, .check_chunks = false}, sink, pool, progress));
     return Status::Ok();
   });
 }

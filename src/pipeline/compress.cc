@@ -1,14 +1,21 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "archive/prefix.h"
 #include "archive/reader.h"
+#include "base/parts.h"
 #include "container/annotate.h"
 #include "pipeline/decode.h"
+#include "pipeline/duplicates.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/lossy_compare.h"
+#include "pipeline/lossy_plan.h"
+#include "pipeline/pack_input.h"
 
 namespace flyweight {
 namespace {
@@ -20,97 +27,167 @@ Error Differs(uint64_t offset, const std::string& what) {
           "), so it was not kept: either the source changed meanwhile, or memory or disk are faulty, or this is a bug"};
 }
 
+/// What has to come out of an archive that was read back.
+struct Expected {
+  const ContentSet& contents;
+  uint64_t index_hash;  ///< of the index that was written
+};
+
 /// Decodes the archive chunk by chunk and compares it with the source, which is read anew.
-Status CompareWithSource(const ByteSource& archive, const ByteSource& source, const Digest& sha256, ThreadPool& pool,
+Status CompareWithSource(const ByteSource& archive, const Expected& expected, ThreadPool& pool,
                          ProgressMeter& progress) {
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(archive));
-  FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
   if (!reader.damage().empty()) return Differs(0, reader.damage().front() + " damaged");
-  if (file->file_bytes != source.size() || file->sha256 != sha256) return Differs(0, "index");
+  if (reader.index_hash() != expected.index_hash) return Differs(0, "index");
 
+  FLYWEIGHT_ASSIGN(LossyComparison lossy, LossyComparison::Make(reader.index()));
+  ContentCache contents(expected.contents);
   std::vector<AlignedBuffer> source_chunks(pool.thread_count());
   DecodeOptions options;
   options.check_sha256 = false;  // every byte is compared
-  options.visit = [&](uint64_t offset, ByteSpan chunk, size_t worker) -> Status {
+  options.visit = [&](size_t file, uint64_t offset, ByteSpan chunk, size_t worker) -> Status {
     if (chunk.empty()) return Status::Ok();
-    AlignedBuffer& expected = source_chunks[worker];
-    expected.Resize(chunk.size());
-    FLYWEIGHT_TRY(source.ReadAt(offset, {expected.data(), chunk.size()}));
-    if (std::memcmp(expected.data(), chunk.data(), chunk.size()) == 0) return Status::Ok();
-    return Differs(offset, "near byte " + std::to_string(offset));
+    FLYWEIGHT_ASSIGN(std::shared_ptr<const Content> content, contents.Open(file));
+    AlignedBuffer& buffer = source_chunks[worker];
+    buffer.Resize(chunk.size());
+    FLYWEIGHT_TRY(content->source().ReadAt(offset, {buffer.data(), chunk.size()}));
+    bool is_right = lossy.IsLossy(file, offset) ? lossy.Compare(file, offset, {buffer.data(), chunk.size()}, chunk)
+                                                : std::memcmp(buffer.data(), chunk.data(), chunk.size()) == 0;
+    if (is_right) return Status::Ok();
+    std::string where = "near byte " + std::to_string(offset);
+    return Differs(offset, reader.index().is_tree ? where + " of '" + reader.index().files[file].name + "'" : where);
   };
   progress.SetStage("verify");
-  FLYWEIGHT_TRY(DecodeArchiveFile(reader, *file, options, pool, progress));
-  return Status::Ok();
+  FLYWEIGHT_TRY(DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
+  return lossy.HasRecordedErrors() ? Status::Ok() : Differs(0, "the errors of lossy tensors");
 }
 
-uint64_t CountTensors(const FileMap& map) {
-  uint64_t count = 0;
-  for (const Extent& extent : map.extents) count += extent.is_tensor;
-  return count;
+void Count(const ArchiveIndex& index, CompressSummary& summary) {
+  summary.file_count = index.files.size();
+  for (const IndexFile& file : index.files) {
+    for (const IndexExtent& extent : file.extents) summary.tensor_count += extent.is_tensor;
+  }
 }
 
-/// Encodes to `sink` and fills in what the summary says. Returns the SHA-256 of the source.
-Result<Digest> Encode(const ByteSource& source, const std::string& name, bool check_chunks, ByteSink& sink,
-                      ThreadPool& pool, ProgressMeter& progress, CompressSummary& summary) {
-  FLYWEIGHT_ASSIGN(FileMap map, Annotate(source));
-  summary.source_bytes = source.size();
-  summary.tensor_count = CountTensors(map);
-  ArchiveIndex index = DescribeFile(std::move(map), name, source.size());
-  GatheringSink gathering(sink);
-  EncodeOptions options{.hash = true, .check_chunks = check_chunks};
-  FLYWEIGHT_ASSIGN(summary.archive_bytes, EncodeArchive(source, index, options, gathering, pool, progress));
+/// Encodes to `output` where there is one, else to `stream`, and fills in what the summary says. Returns the hash of
+/// the index.
+Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, OutputFile* output, ByteSink& stream,
+                        ThreadPool& pool, ProgressMeter& progress, CompressSummary& summary) {
+  FLYWEIGHT_ASSIGN(ArchiveIndex index, input.Describe(pool));
+  summary.source_bytes = input.source_bytes();
+  Count(index, summary);
+  FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
+  FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, pool));
+  GatheringSink gathering(output == nullptr ? stream : *output);
+  EncodeOptions options{.hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
+  ArchivePrefix previous;
+  if (output != nullptr && output->PreviousBytes().size() > 0) {
+    previous = ArchivePrefix::Scan(output->PreviousBytes());
+    options.previous = &previous;
+  }
+  if (output != nullptr && compress.recovery_permille != 0) {
+    options.recovery.permille = compress.recovery_permille;
+    options.recovery.pool = &pool;
+    options.recovery.scratch_directory = DirectoryOf(output->path());
+    options.recovery.read_back = [&]() -> Result<std::unique_ptr<ByteSource>> {
+      FLYWEIGHT_TRY(gathering.Flush());
+      return output->ReadBack();
+    };
+  }
+  FLYWEIGHT_ASSIGN(EncodedArchive encoded, EncodeArchive(input.contents(), index, options, gathering, pool, progress));
+  summary.archive_bytes = encoded.archive_bytes;
   FLYWEIGHT_TRY(gathering.Flush());
-  return index.files.front().sha256;
+  return encoded.index_hash;
 }
 
-Result<CompressSummary> CompressToStream(const std::string& source, const CompressOptions& options) {
-  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, std::string(kStreamPath)));
-  FLYWEIGHT_TRY(RefuseSameFile(input, std::string(kStreamPath)));
-  ThreadPool pool(UsefulThreadCount(options.thread_count, input.source->size()));
-  ProgressMeter progress(options.progress, input.source->size());
+Result<CompressSummary> CompressToStream(const std::vector<std::string>& sources, const CompressOptions& options) {
+  FLYWEIGHT_ASSIGN(std::unique_ptr<PackInput> input,
+                   OpenPackInput(sources, std::string(kStreamPath), Stripper(options.strip), options.notice));
+  ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
+  ProgressMeter progress(options.progress, input->source_bytes());
   DescriptorSink sink(STDOUT_FILENO, "standard output");
   CompressSummary summary;
-  FLYWEIGHT_ASSIGN(Digest sha256,
-                   Encode(*input.source, BaseNameOf(source), options.verify, sink, pool, progress, summary));
-  static_cast<void>(sha256);
-  FLYWEIGHT_TRY(input.CheckUnchanged());
+  FLYWEIGHT_TRY(Encode(*input, options, nullptr, sink, pool, progress, summary));
+  FLYWEIGHT_TRY(input->CheckUnchanged());
   return summary;
 }
 
-Result<CompressSummary> CompressToFile(const std::string& source, const std::string& target,
+Result<std::unique_ptr<OutputFile>> CreateOutput(const std::string& target, const CompressOptions& options) {
+  if (options.part_bytes == 0) {
+    FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> file,
+                     AtomicFile::Create(target, {.overwrite = options.overwrite, .resumable = options.resume}));
+    return std::unique_ptr<OutputFile>(std::move(file));
+  }
+  PartsOptions parts{.overwrite = options.overwrite, .resumable = options.resume, .part_bytes = options.part_bytes};
+  FLYWEIGHT_ASSIGN(std::unique_ptr<PartsFile> file, PartsFile::Create(target, parts));
+  return std::unique_ptr<OutputFile>(std::move(file));
+}
+
+Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, const std::string& target,
                                        const CompressOptions& options) {
   // What can be refused is refused before anything is created, and before standard input is waited for.
-  InputEndpoint input;
-  if (source != kStreamPath) {
-    FLYWEIGHT_ASSIGN(input, OpenInput(source, target));
-    FLYWEIGHT_TRY(RefuseSameFile(input, target));
+  bool from_stream = sources.size() == 1 && sources.front() == kStreamPath;
+  std::unique_ptr<PackInput> input;
+  if (!from_stream) {
+    FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
   }
-  FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> output, AtomicFile::Create(target, options.overwrite));
-  if (source == kStreamPath) {
-    FLYWEIGHT_ASSIGN(input, OpenInput(source, target));
+  FLYWEIGHT_ASSIGN(std::unique_ptr<OutputFile> output, CreateOutput(target, options));
+  if (from_stream) {
+    FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
   }
-  ThreadPool pool(UsefulThreadCount(options.thread_count, input.source->size()));
-  ProgressMeter progress(options.progress, input.source->size() * (options.verify ? 2 : 1));
+  ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
+  ProgressMeter progress(options.progress, input->source_bytes() * (options.verify ? 2 : 1));
   CompressSummary summary;
-  FLYWEIGHT_ASSIGN(Digest sha256, Encode(*input.source, BaseNameOf(source), false, *output, pool, progress, summary));
+  FLYWEIGHT_ASSIGN(uint64_t index_hash, Encode(*input, options, output.get(), *output, pool, progress, summary));
   FLYWEIGHT_TRY(output->Sync());
   if (options.verify) {
     FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, output->ReadBack());
-    FLYWEIGHT_TRY(CompareWithSource(*written, *input.source, sha256, pool, progress));
+    FLYWEIGHT_TRY(CompareWithSource(*written, {input->contents(), index_hash}, pool, progress));
   }
-  FLYWEIGHT_TRY(input.CheckUnchanged());
-  FLYWEIGHT_TRY(output->Commit(input.mode(), input.modified_ns()));
+  FLYWEIGHT_TRY(input->CheckUnchanged());
+  FLYWEIGHT_TRY(output->Commit(input->mode(), input->modified_ns()));
+  if (options.remove_source) FLYWEIGHT_TRY(input->RemoveSource(options.notice));
   return summary;
+}
+
+/// What was asked for and cannot be.
+Status CheckOptions(const std::string& target, const CompressOptions& options) {
+  if (options.remove_source && (target == kStreamPath || !options.verify)) {
+    return Error{ErrorCode::kInvalidArgument, 0,
+                 "a source is only removed where its archive can be read back and compared first"};
+  }
+  if (target == kStreamPath && (options.recovery_permille != 0 || options.part_bytes != 0 || options.resume)) {
+    return Error{ErrorCode::kInvalidArgument, 0, "parity, parts and resuming need a file as output"};
+  }
+  constexpr uint32_t kRecoveryMaxPermille = 1000;
+  if (options.recovery_permille > kRecoveryMaxPermille) {
+    return Error{ErrorCode::kInvalidArgument, 0, "more parity than 100 % makes no sense"};
+  }
+  if (options.remove_source && options.lossy.enabled()) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where its archive is lossy"};
+  }
+  if (options.remove_source && !options.strip.empty()) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where tensors of it are stripped"};
+  }
+  if (std::ranges::count(options.strip, std::string()) > 0) {
+    return Error{ErrorCode::kInvalidArgument, 0, "an empty pattern names no tensor to strip"};
+  }
+  return Status::Ok();
 }
 
 }  // namespace
 
+Result<CompressSummary> Compress(const std::vector<std::string>& sources, const std::string& target,
+                                 const CompressOptions& options) {
+  return Guarded([&]() -> Result<CompressSummary> {
+    FLYWEIGHT_TRY(CheckOptions(target, options));
+    return target == kStreamPath ? CompressToStream(sources, options) : CompressToFile(sources, target, options);
+  });
+}
+
 Result<CompressSummary> CompressFile(const std::string& source, const std::string& target,
                                      const CompressOptions& options) {
-  return Guarded([&] {
-    return target == kStreamPath ? CompressToStream(source, options) : CompressToFile(source, target, options);
-  });
+  return Compress({source}, target, options);
 }
 
 Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count,
@@ -118,14 +195,19 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
   return Guarded([&]() -> Status {
     FLYWEIGHT_TRY(CheckFileName(file_name));
     MemorySource source(file);
+    SingleContent contents(source);
     CallbackSink sink(append);
     ThreadPool pool(UsefulThreadCount(thread_count, file.size()));
     ProgressCallback no_callback;
     ProgressMeter progress(no_callback, file.size());
-    CompressSummary summary;
+    FLYWEIGHT_ASSIGN(FileMap map, Annotate(source));
+    ArchiveIndex index = DescribeSingleFile(std::move(map), std::string(file_name), file.size());
+    FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
+    GatheringSink gathering(sink);
     // What the callback took cannot be read back, so each chunk is compared before it is handed over.
-    FLYWEIGHT_TRY(Encode(source, std::string(file_name), true, sink, pool, progress, summary));
-    return Status::Ok();
+    FLYWEIGHT_TRY(EncodeArchive(contents, index, {.hash = true, .lossy = nullptr, .check_chunks = true}, gathering,
+                                pool, progress));
+    return gathering.Flush();
   });
 }
 

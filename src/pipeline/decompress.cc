@@ -1,63 +1,156 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <set>
+#include <tuple>
+
 #include "archive/reader.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/member_filter.h"
+#include "pipeline/restore_tree.h"
+#include "pipeline/tree_entry.h"
 
 namespace flyweight {
 namespace {
 
-/// An archive that was opened to restore its file.
+/// An archive that was opened to restore what it holds.
 struct OpenedArchive {
   InputEndpoint input;
   ArchiveReader reader;
-  const IndexFile* file;
 };
 
 Result<OpenedArchive> OpenArchive(const std::string& source, const std::string& target) {
-  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, target));
+  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, target));
   FLYWEIGHT_TRY(RefuseSameFile(input, target));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
-  FLYWEIGHT_ASSIGN(const IndexFile* file, SingleFileOf(reader));
-  return OpenedArchive{std::move(input), std::move(reader), file};
+  return OpenedArchive{std::move(input), std::move(reader)};
 }
 
-DecompressSummary SummaryOf(const OpenedArchive& archive) {
-  return {.archive_bytes = archive.reader.archive_bytes(), .file_bytes = archive.file->file_bytes};
+/// Refuses more output than was allowed, before there is any.
+Status CheckOutputLimit(uint64_t output_bytes, const DecompressOptions& options) {
+  if (output_bytes <= options.max_output_bytes) return Status::Ok();
+  return Error{ErrorCode::kLimitExceeded, 0,
+               "it would give " + std::to_string(output_bytes) + " bytes, which is more than the limit of " +
+                   std::to_string(options.max_output_bytes)};
 }
 
-Status Decode(const OpenedArchive& archive, const DecodeOptions& decode, const DecompressOptions& options) {
-  uint64_t file_bytes = archive.file->file_bytes;
-  ThreadPool pool(UsefulThreadCount(options.thread_count, file_bytes));
-  ProgressMeter progress(options.progress, file_bytes);
+Status Decode(const OpenedArchive& archive, FileRange files, const DecodeOptions& decode,
+              const DecompressOptions& options) {
+  uint64_t decoded_bytes = DecodedBytes(archive.reader.index(), files);
+  ThreadPool pool(UsefulThreadCount(options.thread_count, decoded_bytes));
+  ProgressMeter progress(options.progress, decoded_bytes);
   progress.SetStage("decompress");
-  FLYWEIGHT_TRY(DecodeArchiveFile(archive.reader, *archive.file, decode, pool, progress));
+  FLYWEIGHT_TRY(DecodeArchive(archive.reader, files, decode, pool, progress));
   return archive.input.CheckUnchanged();
+}
+
+/// The one file that goes to a stream: the archive's only one, or the only one that was named.
+Result<size_t> FileForStream(const ArchiveReader& reader, const DecompressOptions& options) {
+  if (options.members.empty()) return SingleFileOf(reader);
+  FLYWEIGHT_ASSIGN(MemberFilter filter, MemberFilter::Make(reader.index(), options.members));
+  return filter.SingleFile();
+}
+
+/// Decodes what is wanted, without output, and says what of it is lost.
+Result<std::vector<LostRange>> FindLost(const OpenedArchive& archive, const std::vector<FileRange>& ranges,
+                                        const DecompressOptions& options) {
+  std::vector<LostRange> lost;
+  DecodeOptions decode;
+  decode.lose = [&](const LostRange& range) { lost.push_back(range); };
+  ThreadPool pool(ResolveThreadCount(options.thread_count));
+  ProgressCallback no_callback;
+  ProgressMeter progress(no_callback, 0);
+  for (FileRange range : ranges) FLYWEIGHT_TRY(DecodeArchive(archive.reader, range, decode, pool, progress));
+  std::ranges::sort(lost, {}, [](const LostRange& range) { return std::tie(range.file, range.file_offset); });
+  return lost;
+}
+
+std::vector<LostContent> Describe(const ArchiveIndex& index, const std::vector<LostRange>& lost) {
+  std::vector<LostContent> described;
+  for (const LostRange& range : lost) {
+    const IndexFile& file = index.files[range.file];
+    described.push_back(
+        {file.name, file.extents[range.extent].name, range.file_offset, range.size_bytes, range.reason});
+  }
+  return described;
+}
+
+DecompressSummary SummaryOf(const OpenedArchive& archive, size_t file) {
+  return {.archive_bytes = archive.reader.archive_bytes(),
+          .file_bytes = archive.reader.index().files[file].file_bytes,
+          .file_count = 1};
 }
 
 Result<DecompressSummary> DecompressToStream(const std::string& source, const DecompressOptions& options) {
   FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, std::string(kStreamPath)));
+  FLYWEIGHT_ASSIGN(size_t file, FileForStream(archive.reader, options));
+  FLYWEIGHT_TRY(CheckOutputLimit(archive.reader.index().files[file].file_bytes, options));
   DescriptorSink output(STDOUT_FILENO, "standard output");
   GatheringSink gathering(output);
   DecodeOptions decode;
   decode.consume = [&](ByteSpan chunk) { return gathering.Append(chunk); };
-  FLYWEIGHT_TRY(Decode(archive, decode, options));
+  FLYWEIGHT_TRY(Decode(archive, {file, 1}, decode, options));
   FLYWEIGHT_TRY(gathering.Flush());
-  return SummaryOf(archive);
+  return SummaryOf(archive, file);
 }
 
-Result<DecompressSummary> DecompressToFile(const std::string& source, const std::string& target,
+/// Restores one regular file of the archive as the file `target`. Of a tree it gets the bits and times that it had.
+Result<DecompressSummary> DecompressOneFile(const OpenedArchive& archive, size_t file, std::string target,
+                                            const DecompressOptions& options) {
+  uint64_t file_bytes = archive.reader.index().files[file].file_bytes;
+  DecompressSummary summary = SummaryOf(archive, file);
+  FLYWEIGHT_TRY(CheckOutputLimit(file_bytes, options));
+  if (options.salvage) {
+    FLYWEIGHT_ASSIGN(std::vector<LostRange> lost, FindLost(archive, {{file, 1}}, options));
+    summary.lost = Describe(archive.reader.index(), lost);
+    if (!lost.empty()) target += kDamagedSuffix;
+  }
+  FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> output, AtomicFile::Create(target, options.overwrite));
+  FLYWEIGHT_TRY(output->Reserve(file_bytes));
+  DecodeOptions decode;
+  if (!summary.lost.empty()) decode.lose = [](const LostRange&) {};  // the summary has it
+  decode.visit = [&](size_t, uint64_t offset, ByteSpan chunk, size_t) { return output->WriteAt(offset, chunk); };
+  FLYWEIGHT_TRY(Decode(archive, {file, 1}, decode, options));
+  const IndexFile& entry = archive.reader.index().files[file];
+  bool is_tree = archive.reader.index().is_tree;
+  FLYWEIGHT_TRY(output->Commit(is_tree ? entry.entry.mode : archive.input.mode(),
+                               is_tree ? ToNanoseconds(entry.entry.modified) : archive.input.modified_ns()));
+  return summary;
+}
+
+Result<DecompressSummary> DecompressTree(const OpenedArchive& archive, const std::string& target,
+                                         const DecompressOptions& options) {
+  FLYWEIGHT_ASSIGN(MemberFilter filter, MemberFilter::Make(archive.reader.index(), options.members));
+  if (filter.NamedFile().has_value()) return DecompressOneFile(archive, *filter.NamedFile(), target, options);
+  FLYWEIGHT_TRY(CheckOutputLimit(filter.file_bytes(), options));
+  DecompressSummary summary;
+  std::set<size_t> damaged;
+  if (options.salvage) {
+    FLYWEIGHT_ASSIGN(std::vector<LostRange> lost, FindLost(archive, filter.Ranges(), options));
+    summary.lost = Describe(archive.reader.index(), lost);
+    for (const LostRange& range : lost) damaged.insert(range.file);
+  }
+  FLYWEIGHT_ASSIGN(summary.file_count, RestoreTree(archive.reader, filter, damaged, target, options));
+  FLYWEIGHT_TRY(archive.input.CheckUnchanged());
+  summary.archive_bytes = archive.reader.archive_bytes();
+  summary.file_bytes = filter.file_bytes();
+  return summary;
+}
+
+Result<DecompressSummary> DecompressToPath(const std::string& source, const std::string& target,
                                            const DecompressOptions& options) {
   FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, target));
-  FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> output, AtomicFile::Create(target, options.overwrite));
-  FLYWEIGHT_TRY(output->Reserve(archive.file->file_bytes));
-  DecodeOptions decode;
-  decode.visit = [&](uint64_t offset, ByteSpan chunk, size_t) { return output->WriteAt(offset, chunk); };
-  FLYWEIGHT_TRY(Decode(archive, decode, options));
-  FLYWEIGHT_TRY(output->Commit(archive.input.mode(), archive.input.modified_ns()));
-  return SummaryOf(archive);
+  if (archive.reader.index().is_tree) return DecompressTree(archive, target, options);
+  if (archive.reader.index().files.size() != 1) {
+    return Error{ErrorCode::kUnsupportedFeature, 0, "the archive holds several files but no directory"};
+  }
+  if (!options.members.empty()) {
+    FLYWEIGHT_TRY(MemberFilter::Make(archive.reader.index(), options.members));
+  }
+  return DecompressOneFile(archive, 0, target, options);
 }
 
 }  // namespace
@@ -65,7 +158,7 @@ Result<DecompressSummary> DecompressToFile(const std::string& source, const std:
 Result<DecompressSummary> DecompressFile(const std::string& source, const std::string& target,
                                          const DecompressOptions& options) {
   return Guarded([&] {
-    return target == kStreamPath ? DecompressToStream(source, options) : DecompressToFile(source, target, options);
+    return target == kStreamPath ? DecompressToStream(source, options) : DecompressToPath(source, target, options);
   });
 }
 

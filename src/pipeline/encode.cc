@@ -6,7 +6,15 @@
 #include <utility>
 #include <vector>
 
+#include "archive/parity_wire.h"
+#include "archive/wire.h"
+#include "base/checked.h"
+#include "codec/lossy_record.h"
 #include "codec/record.h"
+#include "lossy/quantise.h"
+#include "pipeline/extent_items.h"
+#include "pipeline/frame_reuse.h"
+#include "pipeline/lossy_ledger.h"
 #include "pipeline/ordered_run.h"
 #include "pipeline/slot_buffers.h"
 #include "pipeline/tree_digest.h"
@@ -14,36 +22,32 @@
 namespace flyweight {
 namespace {
 
-/// Decoded bytes of the largest chunk of the file.
-uint64_t LargestChunkBytes(const IndexFile& file) {
-  uint64_t largest = 1;
-  for (const IndexExtent& extent : file.extents) {
-    largest = std::max(largest, std::min(extent.decoded_bytes, ChunkBytesFor(extent.dtype)));
-  }
-  return largest;
-}
-
-/// The callbacks of an OrderedRun over the extents of one file.
+/// The callbacks of an OrderedRun over the extents of all files.
 class Encoder {
  public:
-  Encoder(const ByteSource& source, IndexFile& file, const EncodeOptions& options, ByteSink& sink, ThreadPool& pool,
-          ProgressMeter& progress)
-      : source_(source), file_(file), options_(options), writer_(sink), pool_(pool), progress_(progress) {}
+  Encoder(const ContentSet& contents, ArchiveIndex& index, const EncodeOptions& options, ByteSink& sink,
+          ThreadPool& pool, ProgressMeter& progress)
+      : contents_(contents), index_(index), options_(options), writer_(sink), pool_(pool), progress_(progress) {
+    is_lossy_ = options.lossy != nullptr && options.lossy->any();
+  }
 
   Status WriteRecords() {
     Allocate();
-    run_.item_count = file_.extents.size();
+    run_.item_count = places_.size();
     run_.prepare = [this](uint64_t item, size_t worker) { return Prepare(item, worker); };
     run_.work = [this](const ChunkStep& step, size_t worker) { return EncodeChunk(step, worker); };
     if (options_.hash) run_.consumers.push_back([this](const ChunkStep& step) { return HashChunk(step); });
+    if (is_lossy_) run_.consumers.push_back([this](const ChunkStep& step) { return HashSource(step); });
     run_.consumers.push_back([this](const ChunkStep& step) { return AppendChunk(step); });
     run_.report = [this] { progress_.Report(); };
-    FLYWEIGHT_TRY(writer_.Begin());
+    ArchiveHeader header;
+    if (index_.is_tree) header.required_features |= wire::kFeatureTree;
+    if (is_lossy_) header.required_features |= wire::kFeatureLossy;
+    if (options_.recovery.permille != 0) header.optional_features |= wire::kOptionalParity;
+    FLYWEIGHT_TRY(writer_.Begin(header));
     FLYWEIGHT_TRY(RunInOrder(pool_, run_));
-    if (options_.hash) {
-      file_.has_sha256 = true;
-      file_.sha256 = file_sha256_.Finish();
-    }
+    if (options_.hash) HashEmptyFiles();
+    ledger_.WriteAttributes(index_);
     return Status::Ok();
   }
 
@@ -52,77 +56,146 @@ class Encoder {
  private:
   /// An extent between its preparation and its last chunk.
   struct Item {
+    std::shared_ptr<const Content> content;
     RecordPlan plan;
     RecordHead parsed_head;  ///< only where chunks are checked
     TreeDigest digest;
   };
   struct Slot {
-    ByteSpan chunk;
+    ByteSpan chunk;   ///< what decoding will give
+    ByteSpan source;  ///< what was read, where that may be something else
     ChunkEntry entry;
     Digest digest;
+    ErrorSums errors;
   };
 
   void Allocate() {
-    uint64_t chunk_bytes = LargestChunkBytes(file_);
-    bool copies_input = source_.InMemory().empty();
+    places_ = ItemsOf(index_, AllFiles(index_));
+    uint64_t chunk_bytes = LargestChunkBytes(index_, AllFiles(index_));
+    // A single source in memory needs no copies; of many files nobody knows before they are open.
+    copies_input_ = index_.is_tree || SourceIsNotInMemory();
     uint64_t frame_bytes = FrameBound(chunk_bytes) + kDecodePaddingBytes;
-    SizeOrderedRun(run_, pool_.thread_count(), frame_bytes + (copies_input ? chunk_bytes : 0));
+    SizeOrderedRun(run_, pool_.thread_count(),
+                   frame_bytes + (copies_input_ ? chunk_bytes : 0) + (is_lossy_ ? chunk_bytes : 0));
     items_.resize(run_.item_window);
     slots_.resize(run_.slot_count);
     frames_ = SlotBuffers(run_.slot_count, frame_bytes);
-    if (copies_input) input_ = SlotBuffers(run_.slot_count, chunk_bytes);
-    if (options_.check_chunks) checked_ = SlotBuffers(pool_.thread_count(), chunk_bytes);
+    if (copies_input_) input_ = SlotBuffers(run_.slot_count, chunk_bytes);
+    if (is_lossy_) restored_ = SlotBuffers(run_.slot_count, chunk_bytes);
+    reuse_.emplace(options_.previous, index_, places_);
+    if (decodes_chunks()) checked_ = SlotBuffers(pool_.thread_count(), chunk_bytes);
     scratch_.resize(pool_.thread_count());
-    offsets_.reserve(file_.extents.size());
-    uint64_t offset = 0;
-    for (const IndexExtent& extent : file_.extents) {
-      offsets_.push_back(offset);
-      offset += extent.decoded_bytes;
-    }
+  }
+
+  /// Whether what was encoded, now or by an interrupted run, is decoded on the way.
+  bool decodes_chunks() const { return options_.check_chunks || reuse_->has_frames(); }
+
+  bool SourceIsNotInMemory() {
+    if (places_.empty()) return true;
+    Result<std::shared_ptr<const Content>> content = contents_.Open(places_.front().file);
+    return !content.ok() || content.value()->source().InMemory().empty();
   }
 
   Item& ItemOf(uint64_t item) { return items_[item % items_.size()]; }
+  IndexFile& FileOf(uint64_t item) { return index_.files[places_[item].file]; }
+  IndexExtent& ExtentOf(uint64_t item) { return FileOf(item).extents[places_[item].extent]; }
 
   Result<uint64_t> Prepare(uint64_t number, size_t worker) {
-    const IndexExtent& extent = file_.extents[number];
-    if (extent.place == PlaceKind::kInline) return uint64_t{1};
+    const IndexExtent& extent = ExtentOf(number);
     Item& item = ItemOf(number);
-    FLYWEIGHT_ASSIGN(item.plan, PlanRecord(source_, offsets_[number], extent.decoded_bytes, extent.dtype, extent.shape,
-                                           Level::kBalanced, scratch_[worker]));
-    if (options_.check_chunks) {
+    FLYWEIGHT_ASSIGN(item.content, contents_.Open(places_[number].file));
+    if (extent.place == PlaceKind::kInline) return uint64_t{1};
+    if (extent.place == PlaceKind::kSame) {
+      return options_.hash ? CeilDiv(extent.decoded_bytes, ChunkBytesFor(extent.dtype)) : uint64_t{1};
+    }
+    FLYWEIGHT_ASSIGN(item.plan, PlanExtent(number, *item.content, scratch_[worker]));
+    if (decodes_chunks()) {
       FLYWEIGHT_ASSIGN(item.parsed_head, ParseRecordHead(item.plan.head_bytes));
     }
     return item.plan.head.chunk_count;
   }
 
-  Result<ByteSpan> ReadChunk(uint64_t offset, uint64_t size_bytes, size_t slot) {
+  std::optional<LossyChoice> ChoiceOf(uint64_t item) const {
+    return is_lossy_ ? options_.lossy->Of(item) : std::nullopt;
+  }
+
+  Result<RecordPlan> PlanExtent(uint64_t number, const Content& content, CodecScratch& scratch) {
+    const IndexExtent& extent = ExtentOf(number);
+    uint64_t offset = places_[number].offset;
+    if (auto choice = ChoiceOf(number); choice.has_value()) {
+      return PlanLossyRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, *choice,
+                             scratch);
+    }
+    return PlanRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, Level::kBalanced,
+                      scratch);
+  }
+
+  Result<ByteSpan> ReadChunk(const ChunkStep& step, uint64_t begin, uint64_t size_bytes) {
     size_t size = static_cast<size_t>(size_bytes);
     if (size == 0) return ByteSpan();
-    if (ByteSpan memory = source_.InMemory(); !memory.empty()) {
+    const ByteSource& source = ItemOf(step.item).content->source();
+    uint64_t offset = places_[step.item].offset + begin;
+    if (ByteSpan memory = source.InMemory(); !memory.empty()) {
       return memory.subspan(static_cast<size_t>(offset), size);
     }
-    MutableByteSpan chunk = input_[slot].first(size);
-    FLYWEIGHT_TRY(source_.ReadAt(offset, chunk));
+    MutableByteSpan chunk = input_[step.slot].first(size);
+    FLYWEIGHT_TRY(source.ReadAt(offset, chunk));
     return ByteSpan(chunk);
   }
 
   Status EncodeChunk(const ChunkStep& step, size_t worker) {
-    IndexExtent& extent = file_.extents[step.item];
+    IndexExtent& extent = ExtentOf(step.item);
     Slot& slot = slots_[step.slot];
     if (extent.place == PlaceKind::kInline) {
-      FLYWEIGHT_ASSIGN(slot.chunk, ReadChunk(offsets_[step.item], extent.decoded_bytes, step.slot));
+      FLYWEIGHT_ASSIGN(slot.chunk, ReadChunk(step, 0, extent.decoded_bytes));
+      slot.source = slot.chunk;
       extent.inline_bytes.assign(slot.chunk.begin(), slot.chunk.end());
+    } else if (extent.place == PlaceKind::kSame) {
+      FLYWEIGHT_ASSIGN(slot.chunk, ReadSameChunk(step, extent));
+      slot.source = slot.chunk;
+      if (auto choice = ChoiceOf(step.item); choice.has_value()) {
+        MutableByteSpan restored = restored_[step.slot].first(slot.source.size());
+        RestoreChunk(*choice, extent.dtype, slot.source, restored);
+        TakeRestored(extent.dtype, restored, slot);
+      }
     } else {
       const RecordPlan& plan = ItemOf(step.item).plan;
-      FLYWEIGHT_ASSIGN(slot.chunk, ReadChunk(offsets_[step.item] + step.chunk * plan.head.chunk_bytes,
-                                             plan.head.ChunkDecodedBytes(step.chunk), step.slot));
-      slot.entry = EncodeFrame(plan, step.chunk, slot.chunk, frames_[step.slot], scratch_[worker]);
+      FLYWEIGHT_ASSIGN(slot.chunk,
+                       ReadChunk(step, step.chunk * plan.head.chunk_bytes, plan.head.ChunkDecodedBytes(step.chunk)));
+      slot.source = slot.chunk;
+      if (ChoiceOf(step.item).has_value()) {
+        MutableByteSpan restored = restored_[step.slot].first(slot.source.size());
+        slot.entry = EncodeLossyFrame(plan, step.chunk, slot.source, frames_[step.slot], restored, scratch_[worker]);
+        TakeRestored(extent.dtype, restored, slot);
+      } else if (!ReuseFrame(step, worker)) {
+        slot.entry = EncodeFrame(plan, step.chunk, slot.chunk, frames_[step.slot], scratch_[worker]);
+      }
       if (options_.check_chunks) FLYWEIGHT_TRY(CheckChunk(step, worker));
     }
     if (extent.digest_algorithm == DigestAlgorithm::kSha256Tree && !slot.chunk.empty()) {
       slot.digest = Sha256(slot.chunk);
     }
     return Status::Ok();
+  }
+
+  static void TakeRestored(DType dtype, ByteSpan restored, Slot& slot) {
+    slot.chunk = restored;
+    slot.errors = MeasureErrors(dtype, slot.source, restored);
+  }
+
+  /// What is stored elsewhere is still read, for the digests.
+  Result<ByteSpan> ReadSameChunk(const ChunkStep& step, const IndexExtent& extent) {
+    if (!options_.hash) return ByteSpan();
+    uint64_t chunk_bytes = ChunkBytesFor(extent.dtype);
+    uint64_t begin = step.chunk * chunk_bytes;
+    return ReadChunk(step, begin, std::min(chunk_bytes, extent.decoded_bytes - begin));
+  }
+
+  bool ReuseFrame(const ChunkStep& step, size_t worker) {
+    const Item& item = ItemOf(step.item);
+    Slot& slot = slots_[step.slot];
+    return reuse_->has_frames() && reuse_->Take(step.item, item.plan, item.parsed_head, step.chunk, slot.chunk,
+                                                frames_[step.slot], checked_[worker], slot.entry, scratch_[worker]);
   }
 
   Status CheckChunk(const ChunkStep& step, size_t worker) {
@@ -132,61 +205,99 @@ class Encoder {
     Status status = DecodeFrame(ItemOf(step.item).parsed_head, step.chunk, frame.first(slot.entry.frame_bytes),
                                 frame.size(), slot.entry, decoded, scratch_[worker]);
     if (status.ok() && std::memcmp(decoded.data(), slot.chunk.data(), decoded.size()) == 0) return Status::Ok();
-    return Error{ErrorCode::kInternal, offsets_[step.item],
+    return Error{ErrorCode::kInternal, places_[step.item].offset,
                  "a chunk decoded to other bytes than it was encoded from; please report this as a bug"};
   }
 
   Status HashChunk(const ChunkStep& step) {
-    IndexExtent& extent = file_.extents[step.item];
+    IndexFile& file = FileOf(step.item);
+    IndexExtent& extent = ExtentOf(step.item);
     const Slot& slot = slots_[step.slot];
     file_sha256_.Update(slot.chunk);
-    if (extent.digest_algorithm == DigestAlgorithm::kNone) return Status::Ok();
-    TreeDigest& digest = ItemOf(step.item).digest;
-    if (!slot.chunk.empty()) digest.AddChunk(slot.digest);
-    if (step.is_last) extent.digest = digest.Finish();
+    if (extent.digest_algorithm != DigestAlgorithm::kNone) {
+      TreeDigest& digest = ItemOf(step.item).digest;
+      if (!slot.chunk.empty()) digest.AddChunk(slot.digest);
+      if (step.is_last) extent.digest = digest.Finish();
+    }
+    if (!step.is_last || !IsLastOfFile(step.item)) return Status::Ok();
+    file.has_sha256 = true;
+    file.sha256 = file_sha256_.Finish();
+    file_sha256_ = Sha256Stream();
     return Status::Ok();
   }
 
+  Status HashSource(const ChunkStep& step) {
+    ledger_.HashSource(places_[step.item].file, slots_[step.slot].source, step.is_last && IsLastOfFile(step.item));
+    return Status::Ok();
+  }
+
+  /// Files without extents never come by.
+  void HashEmptyFiles() {
+    for (IndexFile& file : index_.files) {
+      if (file.has_sha256 || !file.extents.empty() || file.entry.kind != EntryKind::kFile) continue;
+      file.has_sha256 = true;
+      file.sha256 = Sha256({});
+    }
+  }
+
+  bool IsLastOfFile(uint64_t item) { return places_[item].extent + 1 == FileOf(item).extents.size(); }
+
   Status AppendChunk(const ChunkStep& step) {
-    IndexExtent& extent = file_.extents[step.item];
     const Slot& slot = slots_[step.slot];
     progress_.Add(slot.chunk.size());
-    if (extent.place == PlaceKind::kInline) return Status::Ok();
-    RecordPlan& plan = ItemOf(step.item).plan;
+    if (ExtentOf(step.item).place == PlaceKind::kRecord) FLYWEIGHT_TRY(AppendFrame(step, slot));
+    if (auto choice = ChoiceOf(step.item); choice.has_value()) {
+      const ExtentItem& place = places_[step.item];
+      FLYWEIGHT_TRY(ledger_.AddChunk(place.file, place.extent, *choice, slot.errors, step.is_last));
+    }
+    if (!step.is_last) return Status::Ok();
+    Item& item = ItemOf(step.item);
+    item.plan = {};
+    std::shared_ptr<const Content> content = std::move(item.content);
+    if (!IsLastOfFile(step.item)) return Status::Ok();
+    return content->CheckUnchanged();
+  }
+
+  Status AppendFrame(const ChunkStep& step, const Slot& slot) {
+    const RecordPlan& plan = ItemOf(step.item).plan;
     if (step.chunk == 0) FLYWEIGHT_TRY(writer_.BeginRecord(plan));
     FLYWEIGHT_TRY(writer_.AppendFrame(frames_[step.slot].first(slot.entry.frame_bytes), slot.entry));
     if (!step.is_last) return Status::Ok();
     FLYWEIGHT_ASSIGN(ArchiveWriter::RecordPlace place, writer_.EndRecord());
+    IndexExtent& extent = ExtentOf(step.item);
     extent.record_offset = place.offset;
     extent.record_bytes = place.record_bytes;
     extent.record_check = place.record_check;
-    plan = {};
     return Status::Ok();
   }
 
-  const ByteSource& source_;
-  IndexFile& file_;
+  ContentCache contents_;
+  ArchiveIndex& index_;
   const EncodeOptions& options_;
   ArchiveWriter writer_;
   ThreadPool& pool_;
   ProgressMeter& progress_;
 
   OrderedRun run_;
-  std::vector<uint64_t> offsets_;
+  std::vector<ExtentItem> places_;
+  std::optional<FrameReuse> reuse_;
   std::vector<Item> items_;
   std::vector<Slot> slots_;
   SlotBuffers frames_{0, 0};
   SlotBuffers input_{0, 0};
+  SlotBuffers restored_{0, 0};
   SlotBuffers checked_{0, 0};
   std::vector<CodecScratch> scratch_;
   Sha256Stream file_sha256_;
+  LossyLedger ledger_;
+  bool copies_input_ = true;
+  bool is_lossy_ = false;
 };
 
 }  // namespace
 
-ArchiveIndex DescribeFile(FileMap map, std::string name, uint64_t file_bytes) {
-  ArchiveIndex index;
-  IndexFile& file = index.files.emplace_back();
+IndexFile DescribeFile(FileMap map, std::string name, uint64_t file_bytes) {
+  IndexFile file;
   file.name = std::move(name);
   file.container_format = map.format;
   file.file_bytes = file_bytes;
@@ -200,25 +311,31 @@ ArchiveIndex DescribeFile(FileMap map, std::string name, uint64_t file_bytes) {
     described.shape = std::move(extent.shape);
     described.place = extent.size_bytes <= kInlineMaxBytes ? PlaceKind::kInline : PlaceKind::kRecord;
   }
+  return file;
+}
+
+ArchiveIndex DescribeSingleFile(FileMap map, std::string name, uint64_t file_bytes) {
+  ArchiveIndex index;
+  index.files.push_back(DescribeFile(std::move(map), std::move(name), file_bytes));
   return index;
 }
 
-Result<uint64_t> EncodeArchive(const ByteSource& source, ArchiveIndex& index, const EncodeOptions& options,
-                               ByteSink& sink, ThreadPool& pool, ProgressMeter& progress) {
-  IndexFile& file = index.files.front();
-  if (options.hash) {
+Result<EncodedArchive> EncodeArchive(const ContentSet& contents, ArchiveIndex& index, const EncodeOptions& options,
+                                     ByteSink& sink, ThreadPool& pool, ProgressMeter& progress) {
+  for (IndexFile& file : index.files) {
+    if (!options.hash) break;
     for (IndexExtent& extent : file.extents) {
       if (extent.is_tensor) extent.digest_algorithm = DigestAlgorithm::kSha256Tree;
     }
   }
   progress.SetStage("compress");
   // The encoder owns all buffers, so that none is alive while the index is written.
-  auto encoder = std::make_unique<Encoder>(source, file, options, sink, pool, progress);
+  auto encoder = std::make_unique<Encoder>(contents, index, options, sink, pool, progress);
   FLYWEIGHT_TRY(encoder->WriteRecords());
   ArchiveWriter writer = std::move(encoder->writer());
   encoder.reset();
-  FLYWEIGHT_TRY(writer.Finish(index));
-  return writer.bytes_written();
+  FLYWEIGHT_TRY(writer.Finish(index, options.recovery));
+  return EncodedArchive{writer.bytes_written(), writer.index_hash()};
 }
 
 size_t UsefulThreadCount(size_t requested, uint64_t decoded_bytes) {

@@ -26,20 +26,40 @@ uint32_t NewFileMode() {
   return 0600;
 }
 
+}  // namespace
+
 std::string DirectoryOf(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-}  // namespace
+Status InputEndpoint::CheckUnchanged() const {
+  if (parts != nullptr) return parts->CheckUnchanged();
+  return file == nullptr ? Status::Ok() : file->CheckUnchanged();
+}
 
-uint32_t InputEndpoint::mode() const { return file == nullptr ? NewFileMode() : file->stamp().mode & kPermissionBits; }
+uint32_t InputEndpoint::mode() const {
+  if (parts != nullptr) return parts->stamp(1).mode & kPermissionBits;
+  return file == nullptr ? NewFileMode() : file->stamp().mode & kPermissionBits;
+}
 
 int64_t InputEndpoint::modified_ns() const {
+  if (parts != nullptr) return parts->stamp(1).modified_ns;
   if (file != nullptr) return file->stamp().modified_ns;
   auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+Result<InputEndpoint> OpenArchiveInput(const std::string& path, const std::string& target) {
+  if (path == kStreamPath) return OpenInput(path, target);
+  FLYWEIGHT_ASSIGN(std::optional<std::string> base, PartsSource::FindBase(path));
+  if (!base.has_value()) return OpenInput(path, target);
+  InputEndpoint input;
+  FLYWEIGHT_ASSIGN(std::unique_ptr<PartsSource> parts, PartsSource::Open(path));
+  input.parts = parts.get();
+  input.source = std::move(parts);
+  return input;
 }
 
 Result<InputEndpoint> OpenInput(const std::string& path, const std::string& target) {

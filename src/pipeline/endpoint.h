@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/parts.h"
 #include "flyweight/pipeline.h"
 
 namespace flyweight {
@@ -14,13 +15,14 @@ namespace flyweight {
 /// The path that means standard input or standard output.
 inline constexpr std::string_view kStreamPath = "-";
 
-/// A file, or standard input kept in a temporary file, to read from.
+/// A file, an archive in parts, or standard input kept in a temporary file, to read from.
 struct InputEndpoint {
   std::unique_ptr<ByteSource> source;
-  const FileSource* file = nullptr;  ///< source, where it is a file and not standard input
+  const FileSource* file = nullptr;    ///< source, where it is a file
+  const PartsSource* parts = nullptr;  ///< source, where it is an archive in parts
 
   /// Errors: kSourceChanged where a file changed since it was opened.
-  Status CheckUnchanged() const { return file == nullptr ? Status::Ok() : file->CheckUnchanged(); }
+  Status CheckUnchanged() const;
   /// Permission bits and modification time that a file made from this one gets: its own, or those of a new file.
   uint32_t mode() const;
   int64_t modified_ns() const;
@@ -28,6 +30,13 @@ struct InputEndpoint {
 
 /// Opens `path`, or spools standard input beside `target`. Errors: kIo, kInvalidArgument (directory, special file).
 Result<InputEndpoint> OpenInput(const std::string& path, const std::string& target);
+
+/// The same for an archive, which may be in parts: `path` is then the name of one of them, or their name without
+/// number. Errors: also those of PartsSource::Open.
+Result<InputEndpoint> OpenArchiveInput(const std::string& path, const std::string& target);
+
+/// The directory that holds what a path names.
+std::string DirectoryOf(const std::string& path);
 
 /// kInvalidArgument where `target` is the very file that is read.
 Status RefuseSameFile(const InputEndpoint& input, const std::string& target);

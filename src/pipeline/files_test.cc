@@ -61,7 +61,7 @@ void ExpectRoundTrip(const Bytes& content, size_t thread_count) {
   ASSERT_THAT(compressed, IsOk());
   EXPECT_EQ(compressed.value().source_bytes, content.size());
   EXPECT_EQ(compressed.value().archive_bytes, ReadFile(archive).size());
-  EXPECT_THAT(VerifyFile(archive, thread_count, {}), IsOk());
+  EXPECT_THAT(VerifyFile(archive, {.thread_count = thread_count}), IsOk());
   DecompressOptions decompress;
   decompress.thread_count = thread_count;
   Result<DecompressSummary> decompressed = DecompressFile(archive, restored, decompress);
@@ -162,7 +162,6 @@ TEST(CompressFile, NamesWhatItCannotRead) {
   TempDir directory;
   std::string target = directory.File("out");
   EXPECT_THAT(CompressFile(directory.File("missing"), target, {}), FailsWith(ErrorCode::kIo));
-  EXPECT_THAT(CompressFile(directory.path(), target, {}), FailsWith(ErrorCode::kInvalidArgument));
   EXPECT_THAT(CompressFile("/dev/null", target, {}), FailsWith(ErrorCode::kInvalidArgument));
   EXPECT_THAT(directory.Names(), ElementsAre());
 }
@@ -299,7 +298,7 @@ TEST(DecompressFile, NeverGivesOtherBytesWhateverBitIsFlipped) {
     if (at % 23 != 0) continue;  // files cost more than memory
 
     WriteFile(directory.File("damaged"), damaged);
-    EXPECT_FALSE(VerifyFile(directory.File("damaged"), 1, {}).ok()) << "byte " << at;
+    EXPECT_FALSE(VerifyFile(directory.File("damaged"), {.thread_count = 1}).ok()) << "byte " << at;
     EXPECT_EQ(DecompressFile(directory.File("damaged"), directory.File("c"), options).ok(), survives) << "byte " << at;
     ASSERT_TRUE(!survives || ReadFile(directory.File("c")) == model) << "byte " << at;
   }
@@ -327,11 +326,11 @@ TEST(ListArchive, SaysWhatTheIndexSays) {
   ASSERT_THAT(CompressFile(directory.File("model.safetensors"), directory.File("b"), {}), IsOk());
   Result<ArchiveListing> listing = ListArchive(directory.File("b"));
   ASSERT_THAT(listing, IsOk());
-  EXPECT_EQ(listing.value().file_name, "model.safetensors");
-  EXPECT_EQ(listing.value().container_format, "safetensors");
+  EXPECT_EQ(listing.value().files.front().name, "model.safetensors");
+  EXPECT_EQ(listing.value().files.front().container_format, "safetensors");
   EXPECT_EQ(listing.value().file_bytes, model.size());
   EXPECT_EQ(listing.value().archive_bytes, ReadFile(directory.File("b")).size());
-  EXPECT_EQ(listing.value().sha256_hex, ToHex(Sha256(model)));
+  EXPECT_EQ(listing.value().files.front().sha256_hex, ToHex(Sha256(model)));
   EXPECT_TRUE(listing.value().damage.empty());
   std::vector<std::string> names;
   for (const ListedTensor& extent : listing.value().extents) {

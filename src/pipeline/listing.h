@@ -7,7 +7,8 @@
 
 namespace flyweight {
 
-/// What the index says of the archive's single file. Errors: kUnsupportedFeature where it holds several or none.
+/// What the index says of the archive. Errors: kCorrupt, kUnsupportedFeature where what it says of lossy tensors cannot
+/// be.
 Result<ArchiveListing> DescribeArchive(const ArchiveReader& reader, const std::string& path);
 
 }  // namespace flyweight

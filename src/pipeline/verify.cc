@@ -1,8 +1,16 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <random>
+#include <unordered_set>
+
 #include "archive/reader.h"
+#include "archive/repair.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/lossy_compare.h"
 
 namespace flyweight {
 namespace {
@@ -11,26 +19,143 @@ Error Damaged(const std::vector<std::string>& parts) {
   std::string list;
   for (const std::string& part : parts) list += (list.empty() ? "" : ", ") + part;
   return {ErrorCode::kCorrupt, 0,
-          "the archive is damaged (" + list +
-              "), though a second copy of what is damaged is intact: decompress it and compress it anew"};
+          "the archive is damaged (" + list + "), though a second copy of what is damaged is intact: repair it"};
 }
 
-Result<VerifySummary> Verify(const std::string& source, size_t thread_count, const ProgressCallback& callback) {
-  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, std::string(kStreamPath)));
+Status CheckParityArea(const ByteSource& archive, ThreadPool& pool, VerifySummary& summary) {
+  RepairReport report;
+  FLYWEIGHT_TRY(CheckParity(archive, pool, report));
+  summary.has_parity = report.has_parity;
+  if (!report.found_damage()) return Status::Ok();
+  return Error{ErrorCode::kCorrupt, 0,
+               std::to_string(report.damaged_blocks) + " of " + std::to_string(report.block_count) +
+                   " blocks are damaged: repair it"};
+}
+
+/// The chunks that are stored, each once.
+class StoredChunks {
+ public:
+  explicit StoredChunks(const ArchiveReader& reader) : reader_(reader) {
+    // Records that several extents share lie where an earlier one lay.
+    std::unordered_set<uint64_t> seen;
+    for (const IndexFile& file : reader.index().files) {
+      for (const IndexExtent& extent : file.extents) {
+        if (extent.place == PlaceKind::kRecord && seen.insert(extent.record_offset).second) records_.push_back(&extent);
+      }
+    }
+  }
+
+  /// Calls `check` for chunks that `is_chosen` picks, on all threads. Returns how many there are, and counts the
+  /// chosen.
+  template <typename IsChosen, typename Check>
+  Result<uint64_t> Visit(ThreadPool& pool, ProgressMeter& progress, const IsChosen& is_chosen, const Check& check,
+                         uint64_t& chosen_count) {
+    std::atomic<uint64_t> chosen = 0;
+    uint64_t chunk_count = 0;
+    for (const IndexExtent* extent : records_) {
+      Result<OpenRecord> opened = reader_.OpenRecordOf(*extent);
+      if (!opened.ok()) return WithContext(opened.take_error(), NameOf(*extent));
+      const OpenRecord& record = opened.value();
+      uint64_t first_number = chunk_count;
+      chunk_count += record.head.chunk_count;
+      Status status = pool.ParallelFor(static_cast<size_t>(record.head.chunk_count), [&](size_t chunk, size_t worker) {
+        progress.Add(record.head.ChunkDecodedBytes(chunk));
+        if (!is_chosen(first_number + chunk)) return Status::Ok();
+        chosen.fetch_add(1, std::memory_order_relaxed);
+        return check(record, chunk, worker);
+      });
+      if (!status.ok()) return WithContext(status.take_error(), NameOf(*extent));
+      progress.Report();
+    }
+    chosen_count = chosen.load();
+    return chunk_count;
+  }
+
+ private:
+  static std::string NameOf(const IndexExtent& extent) {
+    return extent.is_tensor ? "tensor '" + extent.name + "'"
+                            : "the record at byte " + std::to_string(extent.record_offset);
+  }
+
+  const ArchiveReader& reader_;
+  std::vector<const IndexExtent*> records_;
+};
+
+Status VerifyFast(const ArchiveReader& reader, ThreadPool& pool, ProgressMeter& progress, VerifySummary& summary) {
+  StoredChunks chunks(reader);
+  auto all = [](uint64_t) { return true; };
+  auto scrub = [&](const OpenRecord& record, uint64_t chunk, size_t) { return reader.ScrubChunk(record, chunk); };
+  FLYWEIGHT_ASSIGN(summary.chunk_count, chunks.Visit(pool, progress, all, scrub, summary.checked_count));
+  return Status::Ok();
+}
+
+/// A choice that depends on seed and number alone. Source: the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
+uint64_t Mix(uint64_t value) {
+  value += 0x9E3779B97F4A7C15;
+  value = (value ^ (value >> 30U)) * 0xBF58476D1CE4E5B9;
+  value = (value ^ (value >> 27U)) * 0x94D049BB133111EB;
+  return value ^ (value >> 31U);
+}
+
+Status VerifySample(const ArchiveReader& reader, const VerifyOptions& options, ThreadPool& pool,
+                    ProgressMeter& progress, VerifySummary& summary) {
+  if (!(options.sample_fraction > 0) || options.sample_fraction > 1) {
+    return Error{ErrorCode::kInvalidArgument, 0, "the fraction to sample must be over 0 and at most 1"};
+  }
+  uint64_t seed = options.sample_seed;
+  if (seed == 0) seed = std::random_device()() | uint64_t{std::random_device()()} << 32U;
+  double limit = std::ldexp(options.sample_fraction, 64);
+  auto is_chosen = [&](uint64_t number) { return static_cast<double>(Mix(seed ^ Mix(number))) < limit; };
+  std::vector<CodecScratch> scratch(pool.thread_count());
+  std::vector<AlignedBuffer> buffers(pool.thread_count());
+  auto decode = [&](const OpenRecord& record, uint64_t chunk, size_t worker) {
+    auto size = static_cast<size_t>(record.head.ChunkDecodedBytes(chunk));
+    buffers[worker].Resize(size);
+    return reader.DecodeChunk(record, chunk, {buffers[worker].data(), size}, scratch[worker]);
+  };
+  StoredChunks chunks(reader);
+  FLYWEIGHT_ASSIGN(summary.chunk_count, chunks.Visit(pool, progress, is_chosen, decode, summary.checked_count));
+  return Status::Ok();
+}
+
+Status VerifyFull(const InputEndpoint& input, const ArchiveReader& reader, ThreadPool& pool, ProgressMeter& progress,
+                  VerifySummary& summary) {
+  if (input.parts != nullptr) FLYWEIGHT_TRY(input.parts->VerifyParts({}));
+  DecodeOptions options;
+  options.check_digests = true;
+  FLYWEIGHT_ASSIGN(summary.chunk_count, DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
+  summary.checked_count = summary.chunk_count;
+  return CheckParityArea(*input.source, pool, summary);
+}
+
+Status VerifyInMode(const InputEndpoint& input, const ArchiveReader& reader, const VerifyOptions& options,
+                    ThreadPool& pool, ProgressMeter& progress, VerifySummary& summary) {
+  switch (options.mode) {
+    case VerifyMode::kFull:
+      return VerifyFull(input, reader, pool, progress, summary);
+    case VerifyMode::kFast:
+      FLYWEIGHT_TRY(VerifyFast(reader, pool, progress, summary));
+      return CheckParityArea(*input.source, pool, summary);
+    case VerifyMode::kSample:
+      return VerifySample(reader, options, pool, progress, summary);
+  }
+  return Error{ErrorCode::kInvalidArgument, 0, "no such way to verify"};
+}
+
+Result<VerifySummary> Verify(const std::string& source, const VerifyOptions& options) {
+  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, std::string(kStreamPath)));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
   VerifySummary summary;
   summary.archive_bytes = reader.archive_bytes();
-  for (const IndexFile& file : reader.index().files) summary.file_bytes += file.file_bytes;
+  summary.file_count = reader.index().files.size();
+  summary.file_bytes = DecodedBytes(reader.index(), AllFiles(reader.index()));
+  if (input.parts != nullptr) summary.part_count = input.parts->part_count();
 
-  ThreadPool pool(UsefulThreadCount(thread_count, summary.file_bytes));
-  ProgressMeter progress(callback, summary.file_bytes);
+  ThreadPool pool(UsefulThreadCount(options.thread_count, summary.file_bytes));
+  ProgressMeter progress(options.progress, summary.file_bytes);
   progress.SetStage("verify");
-  DecodeOptions options;
-  options.check_digests = true;
-  for (const IndexFile& file : reader.index().files) {
-    FLYWEIGHT_ASSIGN(uint64_t chunk_count, DecodeArchiveFile(reader, file, options, pool, progress));
-    summary.chunk_count += chunk_count;
-  }
+  FLYWEIGHT_TRY(VerifyInMode(input, reader, options, pool, progress, summary));
+  if (reader.is_lossy()) FLYWEIGHT_TRY(CheckLossyRecords(reader));
   // Said last: damage to the data itself is the worse news.
   if (!reader.damage().empty()) return Damaged(reader.damage());
   FLYWEIGHT_TRY(input.CheckUnchanged());
@@ -39,8 +164,19 @@ Result<VerifySummary> Verify(const std::string& source, size_t thread_count, con
 
 }  // namespace
 
-Result<VerifySummary> VerifyFile(const std::string& source, size_t thread_count, const ProgressCallback& progress) {
-  return Guarded([&] { return Verify(source, thread_count, progress); });
+double DetectionProbability(uint64_t chunk_count, uint64_t checked_count, uint64_t damaged_count) {
+  damaged_count = std::min(damaged_count, chunk_count);
+  if (checked_count == 0 || damaged_count == 0) return 0;
+  if (checked_count + damaged_count > chunk_count) return 1;
+  double missed = 1;
+  for (uint64_t i = 0; i < damaged_count && missed > 0; ++i) {
+    missed *= static_cast<double>(chunk_count - checked_count - i) / static_cast<double>(chunk_count - i);
+  }
+  return 1 - missed;
+}
+
+Result<VerifySummary> VerifyFile(const std::string& source, const VerifyOptions& options) {
+  return Guarded([&] { return Verify(source, options); });
 }
 
 }  // namespace flyweight

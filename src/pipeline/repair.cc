@@ -1,0 +1,115 @@
+#include "flyweight/repair.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "archive/reader.h"
+#include "archive/repair.h"
+#include "base/aligned_buffer.h"
+#include "base/file_io.h"
+#include "pipeline/decode.h"
+#include "pipeline/encode.h"
+#include "pipeline/endpoint.h"
+#include "pipeline/guard.h"
+
+namespace flyweight {
+namespace {
+
+constexpr size_t kCopyBytes = size_t{1} << 20;
+
+/// The file that a path leads to, so that repairing a link in place repairs what it points to.
+Result<std::string> ResolvedPath(const std::string& path) {
+  std::unique_ptr<char, decltype(&free)> resolved(realpath(path.c_str(), nullptr), &free);
+  if (resolved == nullptr) return SystemError(Cannot("open", path), errno);
+  return std::string(resolved.get());
+}
+
+/// Whether `target` is the very file that is read. Errors: kInvalidArgument where it is the second copy.
+Result<bool> IsInPlace(const InputEndpoint& input, const InputEndpoint& other, const std::string& target) {
+  if (other.source != nullptr && !RefuseSameFile(other, target).ok()) {
+    return Error{ErrorCode::kInvalidArgument, 0, "the second copy would be overwritten"};
+  }
+  return !RefuseSameFile(input, target).ok();
+}
+
+/// Everything VerifyFile checks.
+Status VerifyWhole(const ByteSource& archive, ThreadPool& pool, ProgressMeter& progress) {
+  FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(archive));
+  if (!reader.damage().empty()) {
+    return Error{ErrorCode::kInternal, 0, "the repaired archive's " + reader.damage().front() + " is damaged"};
+  }
+  DecodeOptions options;
+  options.check_digests = true;
+  progress.SetStage("verify");
+  FLYWEIGHT_TRY(DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
+  RepairReport parity;
+  FLYWEIGHT_TRY(CheckParity(archive, pool, parity));
+  if (!parity.found_damage()) return Status::Ok();
+  return Error{ErrorCode::kInternal, 0, "the repaired archive's parity does not fit it"};
+}
+
+Status CopyTo(ByteSink& sink, const ByteSource& archive) {
+  AlignedBuffer buffer(kCopyBytes);
+  for (uint64_t offset = 0; offset < archive.size();) {
+    auto count = static_cast<size_t>(std::min<uint64_t>(kCopyBytes, archive.size() - offset));
+    FLYWEIGHT_TRY(archive.ReadAt(offset, {buffer.data(), count}));
+    FLYWEIGHT_TRY(sink.Append({buffer.data(), count}));
+    offset += count;
+  }
+  return Status::Ok();
+}
+
+Status Repair(const std::string& source, const std::string& target, const RepairOptions& options,
+              RepairReport& report) {
+  if (source == kStreamPath || target == kStreamPath || options.other == kStreamPath) {
+    return Error{ErrorCode::kInvalidArgument, 0, "repair works on files, not on standard input and output"};
+  }
+  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, target));
+  InputEndpoint other;
+  if (!options.other.empty()) {
+    FLYWEIGHT_ASSIGN(other, OpenInput(options.other, target));
+    if (!RefuseSameFile(other, source).ok()) {
+      return Error{ErrorCode::kInvalidArgument, 0, "the second copy is the file that is to be repaired"};
+    }
+  }
+  FLYWEIGHT_ASSIGN(bool in_place, IsInPlace(input, other, target));
+  std::string path = target;
+  if (in_place) {
+    FLYWEIGHT_ASSIGN(path, ResolvedPath(target));
+  }
+  // Refusals come before hours of work; the file itself is only made when the result is known to be whole.
+  struct stat status;
+  if (!in_place && !options.overwrite && lstat(target.c_str(), &status) == 0) {
+    return Error{ErrorCode::kExists, 0, "'" + target + "' exists"};
+  }
+  ThreadPool pool(UsefulThreadCount(options.thread_count, input.source->size()));
+  ArchiveRepairOptions archive_options{
+      .other = other.source.get(), .pool = &pool, .scratch_directory = DirectoryOf(path)};
+  FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> whole, RepairArchive(*input.source, archive_options, report));
+  ProgressMeter progress(options.progress, whole->size());
+  if (in_place && !report.found_damage()) {
+    FLYWEIGHT_TRY(VerifyWhole(*input.source, pool, progress));
+    return input.CheckUnchanged();
+  }
+  FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> output, AtomicFile::Create(path, in_place || options.overwrite));
+  FLYWEIGHT_TRY(CopyTo(*output, *whole));
+  FLYWEIGHT_TRY(output->Sync());
+  FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, output->ReadBack());
+  FLYWEIGHT_TRY(VerifyWhole(*written, pool, progress));
+  FLYWEIGHT_TRY(input.CheckUnchanged());
+  return output->Commit(input.mode(), input.modified_ns());
+}
+
+}  // namespace
+
+Status RepairFile(const std::string& source, const std::string& target, const RepairOptions& options,
+                  RepairReport& report) {
+  report = {};
+  return Guarded([&] { return Repair(source, target, options, report); });
+}
+
+}  // namespace flyweight
