@@ -7,126 +7,190 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <span>
 #include <string_view>
+
+#include "cli/args_check.h"
+#include "cli/values.h"
 
 namespace flyweight::cli {
 namespace {
 
-constexpr size_t kThreadsMax = 1024;
+constexpr uint64_t kThreadsMax = 1024;
+constexpr uint32_t kEccPermille = 50;
 
-struct VerbName {
-  std::string_view name;
-  Verb verb;
-};
-
-constexpr std::array<VerbName, 8> kVerbNames = {{
-    {"compress", Verb::kCompress},
-    {"decompress", Verb::kDecompress},
-    {"list", Verb::kList},
-    {"ls", Verb::kList},
-    {"info", Verb::kInfo},
-    {"verify", Verb::kVerify},
-    {"test", Verb::kVerify},
-    {"help", Verb::kHelp},
-}};
-
-/// Options that users of gzip, xz or zstd try and that must not be taken for something else.
+/// Options that users of other tools try and that must not be taken for something else.
 struct Refusal {
-  const char* option;
+  const char* options;
   const char* message;
 };
 
-constexpr std::array<Refusal, 2> kRefusals = {{
-    {"--rm", "--rm does not exist in this version: a source is never deleted"},
-    {"-r,--recursive", "-r does not exist in this version: directories are not supported yet"},
-}};
+constexpr std::array kRefusals = {
+    Refusal{"--diff,--rediff,--serve,--delta-from,--base,--auto-delta,--auto-base,--base-dir,--patch",
+            "deltas between models come in a later version"},
+    Refusal{"--use-v8-codec",
+            "there is no codec to choose: each tensor gets the one that suits it; leave the option out"},
+};
 
-std::optional<Verb> FindVerb(std::string_view word) {
-  auto found = std::ranges::find(kVerbNames, word, &VerbName::name);
-  return found == kVerbNames.end() ? std::nullopt : std::optional(found->verb);
-}
+/// An option beside what it means and which verbs it goes with.
+struct Known {
+  CLI::Option* option;
+  Verbs verbs;
+};
+
+constexpr Verbs kCompressing(Verb::kCompress, Verb::kConvert);
+constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract);
 
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
-  std::string output;
+  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy;
   bool decompress = false;
   bool test = false;
   bool list = false;
-  bool keep = false;
   bool help = false;
   bool version = false;
+  bool ecc = false;
+  bool fast = false;
+  bool archive = false;
+  bool no_verify = false;
   std::array<bool, kRefusals.size()> refused{};
   std::vector<CLI::Option*> levels;
+  std::vector<Known> known;
 };
 
 void AddLevels(CLI::App& app, Flags& flags) {
   for (char level = '1'; level <= '9'; ++level) {
     std::string name = std::string("-") + level;
-    if (level == '1') name += ",--fast";
     if (level == '9') name += ",--best";
     flags.levels.push_back(app.add_flag(name));
   }
-  for (const char* name : {"--balanced", "--high", "--max"}) flags.levels.push_back(app.add_flag(name));
+  for (const char* name : {"--inference", "--balanced", "--high", "--storage"}) {
+    flags.levels.push_back(app.add_flag(name));
+  }
+  // Beside a number it says the same louder, as in -kz9.
+  app.add_flag("-z,--max", flags.archive);
 }
 
-void AddOptions(CLI::App& app, Flags& flags) {
+void AddFlags(CLI::App& app, Flags& flags) {
   Arguments& arguments = flags.arguments;
-  app.set_help_flag();
+  auto add = [&](const char* names, bool& value, Verbs verbs) {
+    flags.known.push_back({app.add_flag(names, value), verbs});
+  };
   app.add_flag("-d,--decompress,--uncompress", flags.decompress);
   app.add_flag("-t,--test", flags.test);
   app.add_flag("-l,--list", flags.list);
-  app.add_flag("-c,--stdout,--to-stdout", arguments.to_stdout);
-  app.add_flag("-k,--keep", flags.keep);
+  app.add_flag("-k,--keep", arguments.keep);
   app.add_flag("-f,--force", arguments.force);
   app.add_flag("-q,--quiet", arguments.quiet);
   app.add_flag("-v,--verbose", arguments.verbose);
   app.add_flag("--json", arguments.json);
   app.add_flag("-h,--help", flags.help);
   app.add_flag("-V,--version", flags.version);
-  app.add_option("-o,--output", flags.output)->take_last();
-  app.add_option("-T,--threads", arguments.thread_count)->take_last()->check(CLI::Range(size_t{0}, kThreadsMax));
-  app.add_option("files", arguments.files);
-  AddLevels(app, flags);
-  for (size_t i = 0; i < kRefusals.size(); ++i) app.add_flag(kRefusals[i].option, flags.refused[i]);
+  app.add_flag("--fast", flags.fast);
+  add("-c,--stdout,--to-stdout", arguments.to_stdout,
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract));
+  add("-r,--recursive", arguments.recursive,
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kList, Verb::kInfo, Verb::kStat, Verb::kVerify, Verb::kMigrate,
+            Verb::kScan));
+  add("--rm", arguments.remove_source, kCompressing);
+  add("--resume", arguments.resume, kCompressing);
+  add("--no-verify", flags.no_verify, kCompressing);
+  add("--ecc", flags.ecc, kCompressing);
+  add("--strict", arguments.strict, Verbs(Verb::kVerify));
+  add("--dry-run", arguments.dry_run, Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kMigrate));
+  add("--salvage", arguments.salvage, Verbs(Verb::kDecompress, Verb::kExtract));
+  for (size_t i = 0; i < kRefusals.size(); ++i) app.add_flag(kRefusals[i].options, flags.refused[i]);
 }
 
-std::variant<Arguments, UsageError> Check(const Arguments& arguments) {
-  bool writes = arguments.verb == Verb::kCompress || arguments.verb == Verb::kDecompress;
-  if (!writes && (arguments.output.has_value() || arguments.to_stdout)) {
-    return UsageError{"-o and -c belong to compress and decompress"};
-  }
-  if (arguments.output.has_value() && arguments.to_stdout) return UsageError{"-o and -c exclude each other"};
-  if (arguments.output.has_value() && arguments.output->empty()) return UsageError{"-o needs a file name"};
-  if (arguments.output.has_value() && arguments.files.size() > 1) {
-    return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};
-  }
-  if (std::ranges::count(arguments.files, std::string(kStream)) > 1) {
-    return UsageError{"standard input (-) can be read once only"};
-  }
-  if (std::ranges::count(arguments.files, std::string()) > 0) return UsageError{"a file name is empty"};
-  bool compress_to_stdout = arguments.verb == Verb::kCompress && arguments.to_stdout;
-  if (compress_to_stdout && arguments.files.size() > 1) {
-    return UsageError{"-c writes one archive, but there are " + std::to_string(arguments.files.size()) + " inputs"};
-  }
-  bool stdout_taken = arguments.to_stdout || arguments.output == kStream ||
-                      (writes && !arguments.output.has_value() &&
-                       (arguments.files.empty() || std::ranges::count(arguments.files, std::string(kStream)) > 0));
-  if (arguments.json && stdout_taken) return UsageError{"--json needs standard output, which the data goes to"};
-  return arguments;
+void AddValues(CLI::App& app, Flags& flags) {
+  auto add = [&](const char* names, std::string& value, Verbs verbs) {
+    flags.known.push_back({app.add_option(names, value)->take_last(), verbs});
+  };
+  app.add_option("-T,--threads", flags.threads)->take_last();
+  add("-o,--output", flags.output,
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kRepair));
+  add("-s,--split", flags.part, kCompressing);
+  add("--recovery", flags.recovery, Verbs(Verb::kCompress, Verb::kConvert, Verb::kMigrate));
+  add("--lossy", flags.lossy, kCompressing);
+  add("--max-output", flags.max_output, kDecompressing);
+  add("--max-memory", flags.max_memory,
+      Verbs(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify, Verb::kList, Verb::kInfo, Verb::kStat));
+  add("--sample", flags.sample, Verbs(Verb::kVerify));
+  add("--from", flags.from, Verbs(Verb::kRepair));
+  add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList));
+  auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
+  flags.known.push_back({strip, kCompressing});
+  app.add_option("files", flags.arguments.files);
 }
 
+/// "--rm=false" is not a way to say no: a flag has no value.
+std::optional<UsageError> RefuseFlagValues(const CLI::App& app, std::span<const std::string> words) {
+  for (const std::string& word : words) {
+    if (word == "--") break;
+    size_t equals = word.find('=');
+    if (!word.starts_with("--") || equals == std::string::npos) continue;
+    const CLI::Option* option = app.get_option_no_throw(word.substr(0, equals));
+    if (option != nullptr && option->get_items_expected_max() == 0) {
+      return UsageError{word.substr(0, equals) + " takes no value"};
+    }
+  }
+  return std::nullopt;
+}
+
+/// Fills in the numbers.
+std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
+  Arguments& arguments = flags.arguments;
+  auto is_given = [&](const char* name) { return app.get_option(name)->count() > 0; };
+  auto bad = [](const char* option, const std::string& text, const char* wanted) {
+    return UsageError{std::string(option) + ": '" + text + "' is not " + wanted};
+  };
+  constexpr const char* kSizeText = "a size such as 5000, 1.5G or 8GiB";
+  if (is_given("--output")) arguments.output = flags.output;
+  if (is_given("--from")) arguments.from = flags.from;
+  if (is_given("--tensor")) arguments.pattern = flags.pattern;
+  if (is_given("--lossy")) {
+    Result<LossyOptions> lossy = ParseLossyOptions(flags.lossy);
+    if (!lossy.ok()) return UsageError{"--lossy: " + lossy.error().message};
+    arguments.lossy = lossy.value();
+  }
+  if (is_given("--threads")) {
+    std::optional<uint64_t> count = ParseCount(flags.threads, kThreadsMax);
+    if (!count.has_value()) return bad("-T", flags.threads, "a number from 0 to 1024");
+    arguments.thread_count = static_cast<size_t>(*count);
+  }
+  if (is_given("--split")) {
+    arguments.part_bytes = ParseSize(flags.part);
+    if (arguments.part_bytes.value_or(0) == 0) return bad("-s", flags.part, kSizeText);
+  }
+  if (is_given("--max-output")) {
+    arguments.max_output_bytes = ParseSize(flags.max_output);
+    if (!arguments.max_output_bytes.has_value()) return bad("--max-output", flags.max_output, kSizeText);
+  }
+  if (is_given("--max-memory")) {
+    arguments.max_memory_bytes = ParseSize(flags.max_memory);
+    if (arguments.max_memory_bytes.value_or(0) == 0) return bad("--max-memory", flags.max_memory, kSizeText);
+  }
+  if (flags.ecc) arguments.recovery_permille = kEccPermille;
+  if (is_given("--recovery")) {
+    std::optional<double> percent = ParsePercent(flags.recovery);
+    arguments.recovery_permille = static_cast<uint32_t>(percent.value_or(0) * 10 + 0.5);
+    if (arguments.recovery_permille == 0) return bad("--recovery", flags.recovery, "a percentage from 0.1% to 100%");
+  }
+  if (is_given("--sample")) {
+    arguments.sample_fraction = ParseFraction(flags.sample);
+    if (!arguments.sample_fraction.has_value()) return bad("--sample", flags.sample, "a part such as 0.01 or 1%");
+  }
+  arguments.verify = !flags.no_verify;
+  return std::nullopt;
+}
+
+/// Which verb the words mean, and what it is given.
 std::variant<Arguments, UsageError> Resolve(Flags& flags, std::optional<Verb> verb, bool has_separator) {
   Arguments& arguments = flags.arguments;
-  if (flags.help) arguments.verb = Verb::kHelp;
-  if (flags.version) arguments.verb = Verb::kVersion;
-  if (flags.help || flags.version) return arguments;
   for (size_t i = 0; i < kRefusals.size(); ++i) {
     if (flags.refused[i]) return UsageError{kRefusals[i].message};
   }
-  auto is_given = [](const CLI::Option* option) { return option->count() > 0; };
-  if (std::ranges::count_if(flags.levels, is_given) > 1) return UsageError{"more than one level is given"};
   if (flags.decompress + flags.test + flags.list > 1) return UsageError{"-d, -t and -l exclude each other"};
   bool has_mode = flags.decompress || flags.test || flags.list;
   if (has_mode && verb.has_value()) return UsageError{"-d, -t and -l are not used beside a verb"};
@@ -142,14 +206,36 @@ std::variant<Arguments, UsageError> Resolve(Flags& flags, std::optional<Verb> ve
   if (flags.test) verb = Verb::kVerify;
   if (flags.list) verb = Verb::kList;
   arguments.verb = verb.value_or(Verb::kCompress);
-  return Check(arguments);
+
+  if (auto later = CheckVerb(arguments.verb); later.has_value()) return *later;
+  auto is_given = [](const CLI::Option* option) { return option->count() > 0; };
+  arguments.fast = flags.fast && arguments.verb == Verb::kVerify;
+  auto level_count = std::ranges::count_if(flags.levels, is_given) + (flags.fast && !arguments.fast ? 1 : 0);
+  if (level_count > 1) return UsageError{"more than one level is given"};
+  for (const Known& known : flags.known) {
+    if (!is_given(known.option) || known.verbs.Has(arguments.verb)) continue;
+    return UsageError{known.option->get_name(false, true).substr(0, known.option->get_name(false, true).find(',')) +
+                      " does not go with " + std::string(NameOf(arguments.verb))};
+  }
+  return CheckArguments(std::move(arguments));
+}
+
+/// Help and version ask for nothing else to make sense. False where neither is asked for.
+bool ResolveHelp(const Flags& flags, std::optional<Verb> verb, Arguments& arguments) {
+  const std::vector<std::string>& words = arguments.files;
+  if (!flags.help && !flags.version && verb != Verb::kHelp) return false;
+  arguments.verb = flags.version ? Verb::kVersion : Verb::kHelp;
+  bool names_topic = (!verb.has_value() || verb == Verb::kHelp) && !words.empty();
+  arguments.topic = names_topic ? FindVerb(words.front()) : verb;
+  if (arguments.topic == Verb::kHelp) arguments.topic.reset();
+  return true;
 }
 
 }  // namespace
 
 std::variant<Arguments, UsageError> ParseArguments(int argument_count, const char* const* arguments) {
   std::optional<Verb> verb;
-  if (argument_count > 1) verb = FindVerb(arguments[1]);
+  if (argument_count > 1) verb = cli::FindVerb(std::string_view(arguments[1]));
 
   std::vector<std::string> words(arguments + (verb.has_value() ? 2 : 1), arguments + argument_count);
   bool has_separator = std::ranges::count(words, std::string("--")) > 0;
@@ -157,17 +243,22 @@ std::variant<Arguments, UsageError> ParseArguments(int argument_count, const cha
     // CLI11 takes "[a,b]" for a list of two; with the directory in front it is the name of a file.
     if (word.starts_with('[') && word.ends_with(']')) word.insert(0, "./");
   }
-  std::ranges::reverse(words);  // as CLI11 wants them
 
   CLI::App app;
   Flags flags;
-  AddOptions(app, flags);
+  app.set_help_flag();
+  AddFlags(app, flags);
+  AddValues(app, flags);
+  AddLevels(app, flags);
+  if (auto refused = RefuseFlagValues(app, words); refused.has_value()) return *refused;
+  std::ranges::reverse(words);  // as CLI11 wants them
   try {
     app.parse(words);
   } catch (const CLI::ParseError& error) {
     return UsageError{error.what()};
   }
-  if (app.get_option("--output")->count() > 0) flags.arguments.output = flags.output;
+  if (ResolveHelp(flags, verb, flags.arguments)) return flags.arguments;
+  if (auto bad = ReadValues(app, flags); bad.has_value()) return *bad;
   return Resolve(flags, verb, has_separator);
 }
 

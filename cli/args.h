@@ -1,14 +1,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-namespace flyweight::cli {
+#include "cli/verbs.h"
+#include "flyweight/lossy.h"
 
-enum class Verb { kCompress, kDecompress, kList, kInfo, kVerify, kHelp, kVersion };
+namespace flyweight::cli {
 
 /// The path that means standard input or standard output.
 inline constexpr const char* kStream = "-";
@@ -16,14 +18,34 @@ inline constexpr const char* kStream = "-";
 /// A command line, understood.
 struct Arguments {
   Verb verb = Verb::kCompress;
-  std::vector<std::string> files;  ///< empty = standard input
+  std::optional<Verb> topic;         ///< of kHelp: the verb that help is wanted on
+  std::vector<std::string> files;    ///< empty = standard input
+  std::vector<std::string> members;  ///< of kExtract: what to take out
   std::optional<std::string> output;
+  std::optional<std::string> from;     ///< of kRepair: a second copy
+  std::optional<std::string> pattern;  ///< of kStat: which tensors
+  LossyOptions lossy;
+  std::vector<std::string> strip;
+  std::optional<uint64_t> part_bytes;
+  std::optional<uint64_t> max_output_bytes;
+  std::optional<uint64_t> max_memory_bytes;
+  uint32_t recovery_permille = 0;
+  std::optional<double> sample_fraction;
   size_t thread_count = 0;  ///< 0 = all CPUs
   bool to_stdout = false;
   bool force = false;
   bool quiet = false;
   bool verbose = false;
   bool json = false;
+  bool keep = false;
+  bool recursive = false;
+  bool remove_source = false;
+  bool resume = false;
+  bool verify = true;
+  bool fast = false;  ///< of kVerify
+  bool strict = false;
+  bool dry_run = false;
+  bool salvage = false;
 };
 
 /// A command line that makes no sense: what is wrong with it, in one sentence.

@@ -84,6 +84,12 @@ bool Console::wants_progress() const {
   return !quiet_ && !is_dumb && IsTerminal(STDERR_FILENO);
 }
 
+void Console::SetPosition(size_t number, size_t count) {
+  position_ = count < 2 ? "" : "(" + std::to_string(number) + "/" + std::to_string(count) + ") ";
+}
+
+std::string Console::Label(const std::string& file) const { return position_ + DisplayName(file); }
+
 int Console::Finish() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     Fail("standard output", std::string("cannot write: ") + std::strerror(errno));

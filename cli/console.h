@@ -37,6 +37,10 @@ class Console {
   bool Confirm(const std::string& question);
 
   bool quiet() const { return quiet_; }
+  /// Which of how many files is being done, from 1; shown beside the bar.
+  void SetPosition(size_t number, size_t count);
+  /// What a progress bar for `file` says in front: "(2/7) m.safetensors".
+  std::string Label(const std::string& file) const;
   bool wants_progress() const;
   /// Also fails where standard output could not be written.
   int Finish();
@@ -45,6 +49,7 @@ class Console {
   void Count(ExitCode code);
   bool quiet_;
   bool verbose_;
+  std::string position_;
   ExitCode worst_ = ExitCode::kDone;
 };
 

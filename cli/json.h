@@ -16,7 +16,10 @@ std::string ToJsonLine(const Json& json);
 /// What `info` and `list` have in common.
 Json DescribeListing(const ArchiveListing& listing);
 
-/// One row of `list`.
-Json DescribeTensor(const ListedTensor& tensor);
+/// One tensor of `list`; in a tree with its file.
+Json DescribeTensor(const ArchiveListing& listing, const ListedTensor& tensor);
+
+/// One entry of a tree.
+Json DescribeEntry(const ListedFile& file);
 
 }  // namespace flyweight::cli

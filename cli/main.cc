@@ -1,6 +1,7 @@
 #include <fcntl.h>
 
 #include <malloc.h>
+#include <sys/resource.h>
 #include <cerrno>
 #include <cstdlib>
 
@@ -10,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/commands/commands.h"
 #include "cli/console.h"
+#include "cli/inputs.h"
 #include "cli/signals.h"
 
 namespace flyweight::cli {
@@ -27,13 +29,21 @@ Command CommandOf(Verb verb) {
       return RunList;
     case Verb::kInfo:
       return RunInfo;
+    case Verb::kStat:
+      return RunStat;
     case Verb::kVerify:
       return RunVerify;
-    case Verb::kHelp:
-    case Verb::kVersion:
-      break;
+    case Verb::kExtract:
+      return RunExtract;
+    case Verb::kScan:
+      return RunScan;
+    case Verb::kMigrate:
+      return RunMigrate;
+    case Verb::kRepair:
+      return RunRepair;
+    default:
+      return nullptr;
   }
-  return nullptr;
 }
 
 /// The index of a large model takes tens of megabytes for a moment; from here on such blocks go back to the system when
@@ -45,31 +55,51 @@ void BoundAllocator() {
 #endif
 }
 
+/// The system itself refuses more, so that no hostile archive can ask for it: what then fails is reported as any error.
+void LimitMemory(const Arguments& arguments) {
+  if (!arguments.max_memory_bytes.has_value()) return;
+  rlimit limit{};
+  limit.rlim_cur = static_cast<rlim_t>(*arguments.max_memory_bytes);
+  limit.rlim_max = limit.rlim_cur;
+  setrlimit(RLIMIT_DATA, &limit);
+}
+
 int Print(const std::string& text, Console& console) {
   std::fputs(text.c_str(), stdout);
   return console.Finish();
 }
 
+int FailUsage(const UsageError& usage) {
+  Console console(false, false);
+  console.FailUsage(usage.message);
+  return console.Finish();
+}
+
+void RunOnFiles(Arguments& arguments, Console& console) {
+  if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
+  ExpandDirectories(arguments, console);
+  size_t number = 0;
+  for (const std::string& file : arguments.files) {
+    console.SetPosition(++number, arguments.files.size());
+    CommandOf(arguments.verb)(file, arguments, console);
+  }
+}
+
 int Run(int argument_count, const char* const* argument_values) {
   auto parsed = ParseArguments(argument_count, argument_values);
-  if (auto* usage = std::get_if<UsageError>(&parsed)) {
-    Console console(false, false);
-    console.FailUsage(usage->message);
-    return console.Finish();
-  }
+  if (auto* usage = std::get_if<UsageError>(&parsed)) return FailUsage(*usage);
   auto& arguments = std::get<Arguments>(parsed);
   Console console(arguments.quiet, arguments.verbose);
-  if (arguments.verb == Verb::kHelp) return Print(HelpText(), console);
+  if (arguments.verb == Verb::kHelp) return Print(HelpText(arguments.topic), console);
   if (arguments.verb == Verb::kVersion) return Print(VersionText(), console);
+  if (auto usage = ResolveOutput(arguments); usage.has_value()) return FailUsage(*usage);
 
   if (arguments.files.empty()) {
-    if (IsTerminal(0)) {
-      console.FailUsage("no file is named, and standard input is a terminal");
-      return console.Finish();
-    }
+    if (IsTerminal(0)) return FailUsage({"no file is named, and standard input is a terminal"});
     arguments.files.emplace_back(kStream);
   }
-  for (const std::string& file : arguments.files) CommandOf(arguments.verb)(file, arguments, console);
+  LimitMemory(arguments);
+  RunOnFiles(arguments, console);
   return console.Finish();
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cli/console.h"
 #include "cli/text.h"
 
 namespace flyweight::cli {
@@ -42,14 +41,13 @@ std::string Bar(double fraction) {
 }  // namespace
 
 ProgressBar::ProgressBar(std::string name, uint64_t passes, bool enabled)
-    : name_(EscapeForTerminal(DisplayName(name))),
-      passes_(passes),
-      enabled_(enabled),
-      start_(Clock::now()),
-      last_draw_(start_) {}
+    : name_(EscapeForTerminal(name)), passes_(passes), enabled_(enabled), start_(Clock::now()), last_draw_(start_) {}
 
-ProgressBar::~ProgressBar() {
+ProgressBar::~ProgressBar() { Clear(); }
+
+void ProgressBar::Clear() {
   if (drawn_) std::fputs("\r\x1b[K", stderr);
+  drawn_ = false;
 }
 
 ProgressCallback ProgressBar::Callback() {
@@ -86,6 +84,18 @@ void ProgressBar::Draw(const Progress& progress, Clock::time_point now) {
   std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
+}
+
+NoticeCallback TellNotices(const std::string& file, ProgressBar& bar, Console& console) {
+  return [&file, &bar, &console](const Notice& notice) {
+    bar.Clear();
+    const std::string& about = notice.path.empty() ? file : notice.path;
+    if (notice.is_error) {
+      console.Fail(about, notice.reason);
+    } else {
+      console.Warn(about, notice.reason);
+    }
+  };
 }
 
 }  // namespace flyweight::cli

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "cli/console.h"
 #include "flyweight/pipeline.h"
 
 namespace flyweight::cli {
@@ -20,6 +21,9 @@ class ProgressBar {
   /// Empty where the bar is not enabled. The bar must outlive it.
   ProgressCallback Callback();
 
+  /// Takes the line away until it is drawn again, so that a message may stand there.
+  void Clear();
+
  private:
   using Clock = std::chrono::steady_clock;
   void Update(const Progress& progress);
@@ -32,5 +36,8 @@ class ProgressBar {
   Clock::time_point start_;
   Clock::time_point last_draw_;
 };
+
+/// Tells the console what the library has to say while `bar` is shown. Both must outlive it.
+NoticeCallback TellNotices(const std::string& file, ProgressBar& bar, Console& console);
 
 }  // namespace flyweight::cli

@@ -4,12 +4,14 @@
 #include <csignal>
 
 #include "base/file.h"
+#include "cli/scratch_directory.h"
 
 namespace flyweight::cli {
 namespace {
 
 extern "C" void RemoveAndDie(int signal_number) {
   RemoveTemporaryFiles();
+  RemoveScratchDirectory();
   // SA_RESETHAND put the default back; it acts as soon as this handler returns.
   raise(signal_number);
 }

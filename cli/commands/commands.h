@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/args.h"
 #include "cli/console.h"
@@ -14,8 +16,22 @@ void RunDecompress(const std::string& file, const Arguments& arguments, Console&
 void RunVerify(const std::string& file, const Arguments& arguments, Console& console);
 void RunList(const std::string& file, const Arguments& arguments, Console& console);
 void RunInfo(const std::string& file, const Arguments& arguments, Console& console);
+void RunStat(const std::string& file, const Arguments& arguments, Console& console);
+void RunExtract(const std::string& file, const Arguments& arguments, Console& console);
+void RunScan(const std::string& file, const Arguments& arguments, Console& console);
+void RunMigrate(const std::string& file, const Arguments& arguments, Console& console);
+void RunRepair(const std::string& file, const Arguments& arguments, Console& console);
 
-std::string HelpText();
+/// True where several inputs become one archive, which RunCompressTogether then makes.
+bool GoesIntoOneArchive(const Arguments& arguments);
+void RunCompressTogether(const Arguments& arguments, Console& console);
+
+/// Restores members of an archive, all where there are none, as `target`.
+void RestoreMembers(const std::string& archive, const std::string& target, const std::vector<std::string>& members,
+                    const Arguments& arguments, Console& console);
+
+/// General help, or that of one verb.
+std::string HelpText(std::optional<Verb> topic);
 std::string VersionText();
 
 }  // namespace flyweight::cli

@@ -3,35 +3,208 @@
 #include "simd/isa.h"
 
 namespace flyweight::cli {
+namespace {
 
-std::string HelpText() {
-  return R"(flyweight keeps the weights of neural networks small: same bytes back, always.
+constexpr const char* kGeneral = R"(flyweight keeps the weights of neural networks small: same bytes back, always.
 
-  flyweight compress FILE... [-o OUT]     write FILE.fly (or OUT); FILE is kept
-  flyweight decompress FILE... [-o OUT]   write FILE without .fly (or OUT)
-  flyweight list FILE...                  the tensors of an archive
-  flyweight info FILE...                  an archive in a few lines
-  flyweight verify FILE...                check every byte of an archive
+  compress SRC... [-o OUT]    write SRC.fly; a directory is one archive
+  decompress X.fly [-o OUT]   write what X.fly holds
+  extract X.fly NAME...       some of its files, or tensors
+  list, info, stat X.fly      its files, a summary, its tensors
+  verify X.fly                check every byte; writes nothing
+  scan SRC                    what is in a file, and how small it would get
+  migrate, repair X.fly       encode anew; mend
+  convert SRC OUT             compress, or decompress where SRC is an archive
 
-As with gzip: flyweight FILE compresses, -d decompresses, -t verifies, -l lists.
-No FILE, or -, is standard input; its output goes to standard output.
+flyweight help VERB tells more. As with gzip: flyweight SRC compresses,
+-d decompresses, -t verifies, -l lists. No name, or -, is standard input.
 
-  -o, --output OUT    write to OUT (- is standard output)
-  -c, --stdout        write to standard output
-  -f, --force         overwrite; write an archive to a terminal
-  -k, --keep          keep the source (always so)
-  -T, --threads N     threads; 0, the default, is one a CPU
-  -q, --quiet         no warnings, no progress
-  -v, --verbose       say what was done
-      --json          results as JSON, one line a file
-  -1 ... -9, --fast, --balanced, --high, --max, --best
-                      effort; all lossless, and all the same in this version
-  -h, --help          this text
-  -V, --version       version, format version, instruction set
+  -o, --output OUT   write to OUT (- is standard output), or into a directory
+  -c, --stdout       write to standard output
+  -r, --recursive    every model below a directory, one archive each
+  -f, --force        overwrite; write an archive to a terminal
+  -k, --keep         keep the source, as always; --rm removes it
+  -T, --threads N    0, the default, is one a CPU
+  -q, -v, --json     quieter; what was done; results as JSON, a line a file
+  -1 ... -9, --fast, --best, -z, --max
+                     effort; all lossless, and all the same in this version
+  -h, -V             this text; version, format version, instruction set
 
 Exit code: 0 done, 1 error, 2 wrong usage or warning.
 )";
+
+constexpr const char* kCompress = R"(flyweight compress SRC... [-o OUT]
+flyweight compress SRC OUT.fly            where OUT.fly is not there yet
+
+Writes SRC.fly beside each SRC and keeps SRC. A directory becomes one archive
+with everything in it; several SRC with one -o OUT become one archive. The new
+archive is read back and compared with SRC before it takes its name.
+
+  -o, --output OUT     the archive's name; - is standard output; an existing
+                       directory gets one archive for each SRC
+  -c, --stdout         the same as -o -
+  -r, --recursive      every model file below the directories: one archive each
+  -f, --force          overwrite; write to a terminal
+  -s, --split SIZE     in parts OUT.001, OUT.002, ... of at most SIZE
+      --rm             remove SRC once the archive stands and was compared
+      --resume         go on with what an interrupted run left
+      --recovery N%    parity that repairs the loss of N% of the archive
+      --ecc            the same as --recovery 5%
+  -x, --strip GLOB     leave tensors out; optimizer and adam know what to drop
+      --lossy KIND     fp16, bf16, int8, int4: smaller, not the same values
+      --no-verify      do not read the archive back
+      --dry-run        say what would be written
+  -T, --threads N      0, the default, is one a CPU
+  -1 ... -9, --fast, --balanced, --high, -z, --max, --best
+                       effort; all lossless, and all the same in this version
+
+Sizes: 5000, 1.5G, 8GiB, 100MB. K, M, G, T are powers of 1024, KB and so on of
+1000.
+)";
+
+constexpr const char* kDecompress = R"(flyweight decompress X.fly... [-o OUT]
+flyweight decompress X.fly OUT            where OUT is no archive
+
+Writes what X.fly holds under its name without .fly, a file or a directory.
+Every checksum is checked before the name appears; X.fly is kept.
+
+  -o, --output OUT     the name; - is standard output. A file goes into an
+                       existing directory OUT; the tree of a directory becomes
+                       OUT, or goes into it where OUT/ ends in a slash
+  -c, --stdout         the same as -o -
+  -r, --recursive      every archive below the directories
+  -f, --force          overwrite; merge into a directory that is there
+      --salvage        of a damaged archive, restore what can be; the rest is
+                       zeros, in files called NAME.damaged, and is listed
+      --max-output SIZE  refuse archives that hold more
+      --max-memory SIZE  fail rather than take more memory
+      --dry-run        say what would be written
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kExtract = R"(flyweight extract X.fly NAME... [-o OUT]
+
+NAME is a file or directory of X.fly, or a tensor ("name" or "file:name"), as
+flyweight list -v shows them. * and ? stand for any letters and for one.
+
+Files: one goes to its own name, several below a directory X; -o OUT else.
+Tensors: -o OUT.safetensors holds any number of them; -o OUT.npy one, where
+numpy has its type; any other OUT, or -c, gets the plain bytes of one.
+
+  -o, --output OUT     where to
+  -c, --stdout         to standard output
+  -f, --force          overwrite
+      --max-output SIZE  refuse to write more
+      --max-memory SIZE  fail rather than take more memory
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kReading = R"(flyweight list X.fly...                   files, or the tensors of a file
+flyweight info X.fly...                   a few lines each
+flyweight stat X.fly...                   tensors: bits a weight, digests
+
+They read the index only.
+
+  -r, --recursive      every archive below the directories
+  -v, --verbose        list: the tensors of a directory's files too
+      --tensor GLOB    list, stat: only tensors that match
+      --json           one object a line for each archive
+)";
+
+constexpr const char* kVerify = R"(flyweight verify X.fly...
+
+Decodes everything and checks every checksum, digest and SHA-256. Writes
+nothing. Exit code 0 only where all of it comes back as it was.
+
+      --fast           check what is stored at the speed of reading, decode
+                       nothing
+      --sample P       decode a part P of the chunks (0.01 or 1%), chosen at
+                       random, and say how likely damage had been found
+  -r, --recursive      every archive below the directories
+      --strict         exit code 2 for archives that are lossy or stripped
+      --json           one object a line for each archive
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kScan = R"(flyweight scan SRC...
+
+Tells what flyweight sees in a model file: format, tensors, types, and about
+how large the archive would be, from samples of each tensor. Of a directory,
+every model file below it. Writes nothing.
+
+  -v, --verbose        each tensor
+      --json           one object a line for each file (-v: with its tensors)
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kMigrate = R"(flyweight migrate X.fly...
+
+Encodes an archive anew with this version. It is restored into a directory
+beside it, compressed, read back and compared; X.fly is replaced only where
+the new archive holds the same and is smaller. Needs room for both.
+
+  -k, --keep           keep the old archive as X.fly.old
+  -r, --recursive      every archive below the directories
+      --dry-run        say what would be done
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kRepair = R"(flyweight repair X.fly [-o OUT]
+
+Mends a damaged archive from its own redundancy, its parity (--recovery) and a
+second copy. Writes only what was verified to be whole again; else exit code 1
+and nothing.
+
+  -o, --output OUT     write the mended archive to OUT; X.fly stays as it is
+      --from OTHER     another copy, damaged elsewhere
+)";
+
+constexpr const char* kConvert = R"(flyweight convert SRC OUT
+
+Compresses SRC, a file or a directory, to OUT. Where SRC is an archive and OUT
+does not end in .fly, decompresses it. Options as of compress and decompress.
+)";
+
+constexpr const char* kLater = R"(diff, apply, bench and report come in a later version.
+)";
+
+const char* TextOf(Verb topic) {
+  switch (topic) {
+    case Verb::kCompress:
+      return kCompress;
+    case Verb::kDecompress:
+      return kDecompress;
+    case Verb::kExtract:
+      return kExtract;
+    case Verb::kList:
+    case Verb::kInfo:
+    case Verb::kStat:
+      return kReading;
+    case Verb::kVerify:
+      return kVerify;
+    case Verb::kScan:
+      return kScan;
+    case Verb::kMigrate:
+      return kMigrate;
+    case Verb::kRepair:
+      return kRepair;
+    case Verb::kConvert:
+      return kConvert;
+    case Verb::kDiff:
+    case Verb::kApply:
+    case Verb::kBench:
+    case Verb::kReport:
+      return kLater;
+    case Verb::kHelp:
+    case Verb::kVersion:
+      break;
+  }
+  return kGeneral;
 }
+
+}  // namespace
+
+std::string HelpText(std::optional<Verb> topic) { return TextOf(topic.value_or(Verb::kHelp)); }
 
 std::string VersionText() {
   std::string supported;

@@ -1,67 +1,102 @@
-#include <algorithm>
-#include <array>
-
 #include "cli/commands/commands.h"
 #include "cli/commands/listing.h"
 #include "cli/json.h"
+#include "cli/table.h"
 #include "cli/text.h"
 
 namespace flyweight::cli {
 namespace {
 
-constexpr size_t kColumnCount = 6;
-using Row = std::array<std::string, kColumnCount>;
-
-std::string ShapeText(const Shape& shape) {
-  std::string text;
-  for (uint64_t dimension : shape) text += (text.empty() ? "" : ", ") + std::to_string(dimension);
-  return "[" + text + "]";
+bool IsWanted(const ArchiveListing& listing, const ListedTensor& extent, const Arguments& arguments) {
+  return !arguments.pattern.has_value() || MatchesTensor(*arguments.pattern, listing, extent);
 }
 
-Row RowOf(const ListedTensor& extent) {
-  return {extent.is_tensor ? EscapeForTerminal(extent.name) : "(other bytes)",
-          extent.is_tensor ? std::string(Describe(extent.dtype).name) : "",
-          extent.is_tensor ? ShapeText(extent.shape) : "",
-          HumanBytes(extent.decoded_bytes),
-          HumanBytes(extent.stored_bytes),
-          HumanPercent(extent.stored_bytes, extent.decoded_bytes)};
-}
-
-std::string Padded(const std::string& text, size_t width, bool right) {
-  size_t own_width = DisplayWidth(text);
-  std::string padding(own_width < width ? width - own_width : 0, ' ');
-  return right ? padding + text : text + padding;
-}
-
-void PrintTable(const std::vector<Row>& rows, Console& console) {
-  std::array<size_t, kColumnCount> widths{};
-  for (const Row& row : rows) {
-    for (size_t column = 0; column < kColumnCount; ++column) {
-      widths[column] = std::max(widths[column], DisplayWidth(row[column]));
-    }
+void AddTotal(const ArchiveListing& listing, Table& table, std::vector<std::string> before,
+              std::vector<std::string> after) {
+  for (std::string cell : {HumanBytes(listing.file_bytes), HumanBytes(listing.archive_bytes),
+                           HumanPercent(listing.archive_bytes, listing.file_bytes)}) {
+    before.push_back(std::move(cell));
   }
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t column = 0; column < kColumnCount; ++column) {
-      bool is_number = column >= 3;
-      line += (column == 0 ? "" : "  ") + Padded(row[column], widths[column], is_number);
-    }
-    console.Print(line);
-  }
+  before.insert(before.end(), after.begin(), after.end());
+  table.Add(std::move(before));
 }
 
-/// One object, written piece by piece: as a whole it would take several times the memory of the listing.
-void PrintJson(const ArchiveListing& listing, Console& console) {
+void PrintTensors(const ArchiveListing& listing, const Arguments& arguments, Console& console) {
+  Table table("lllrrrl");
+  table.Add({"name", "dtype", "shape", "size", "stored", "%", ""});
+  for (const ListedTensor& extent : listing.extents) {
+    if (!IsWanted(listing, extent, arguments)) continue;
+    std::string name = extent.is_tensor ? EscapeForTerminal(KeyOf(listing, extent)) : "(other bytes)";
+    if (listing.is_tree && !extent.is_tensor) continue;
+    table.Add({name, extent.is_tensor ? std::string(Describe(extent.dtype).name) : "",
+               extent.is_tensor ? ShapeText(extent.shape) : "", HumanBytes(extent.decoded_bytes),
+               HumanBytes(extent.stored_bytes), HumanPercent(extent.stored_bytes, extent.decoded_bytes),
+               extent.lossy.has_value() ? "LOSSY " + extent.lossy->method : ""});
+  }
+  if (!listing.is_tree && !arguments.pattern.has_value()) {
+    table.Add({"(index)", "", "", "", HumanBytes(OverheadBytes(listing)), "", ""});
+    AddTotal(listing, table, {"total", "", ""}, {""});
+  }
+  table.Print(console);
+}
+
+std::string EntryName(const ListedFile& file) {
+  std::string name = file.name.empty() ? "." : EscapeForTerminal(file.name);
+  if (file.entry.kind == EntryKind::kDirectory && file.name.empty()) return name;
+  if (file.entry.kind == EntryKind::kDirectory) return name + "/";
+  if (file.entry.kind == EntryKind::kSymlink) return name + " -> " + EscapeForTerminal(file.link_target);
+  if (file.entry.kind == EntryKind::kHardLink) return name + " = " + EscapeForTerminal(file.link_target);
+  if (file.is_lossy) name += "  LOSSY";
+  return file.stripped.empty() ? name : name + "  STRIPPED";
+}
+
+void PrintEntries(const ArchiveListing& listing, Console& console) {
+  Table table("lrrrll");
+  table.Add({"mode", "size", "stored", "%", "modified", "name"});
+  for (const ListedFile& file : listing.files) {
+    bool has_bytes = file.entry.kind == EntryKind::kFile;
+    table.Add({ModeText(file.entry), has_bytes ? HumanBytes(file.file_bytes) : "",
+               has_bytes ? HumanBytes(file.stored_bytes) : "",
+               has_bytes ? HumanPercent(file.stored_bytes, file.file_bytes) : "", TimeText(file.entry.modified),
+               EntryName(file)});
+  }
+  table.Add({"", "", HumanBytes(OverheadBytes(listing)), "", "", "(index)"});
+  AddTotal(listing, table, {""}, {"", "total"});
+  table.Print(console);
+}
+
+/// Objects of an array, one by one: as a whole they would take several times the memory of the listing.
+class JsonArray {
+ public:
+  JsonArray(const char* name, Console& console) : console_(console) {
+    console.Write(std::string(",\"") + name + "\":[");
+  }
+  void Add(const Json& json) {
+    console_.Write(separator_ + ToJsonLine(json));
+    separator_ = ",";
+  }
+  void End() { console_.Write("]"); }
+
+ private:
+  Console& console_;
+  std::string separator_;
+};
+
+void PrintJson(const ArchiveListing& listing, const Arguments& arguments, Console& console) {
   std::string report = ToJsonLine(DescribeListing(listing));
   report.pop_back();
-  console.Write(report + ",\"tensors\":[");
-  const char* separator = "";
-  for (const ListedTensor& extent : listing.extents) {
-    if (!extent.is_tensor) continue;
-    console.Write(separator + ToJsonLine(DescribeTensor(extent)));
-    separator = ",";
+  console.Write(report);
+  if (listing.is_tree) {
+    JsonArray files("files", console);
+    for (const ListedFile& file : listing.files) files.Add(DescribeEntry(file));
+    files.End();
   }
-  console.Print("]}");
+  JsonArray tensors("tensors", console);
+  for (const ListedTensor& extent : listing.extents) {
+    if (extent.is_tensor && IsWanted(listing, extent, arguments)) tensors.Add(DescribeTensor(listing, extent));
+  }
+  tensors.End();
+  console.Print("}");
 }
 
 }  // namespace
@@ -69,18 +104,14 @@ void PrintJson(const ArchiveListing& listing, Console& console) {
 void RunList(const std::string& file, const Arguments& arguments, Console& console) {
   std::optional<ArchiveListing> listing = ReadListing(file, console);
   if (!listing.has_value()) return;
-  if (arguments.json) {
-    PrintJson(*listing, console);
-    return;
-  }
-  std::vector<Row> rows = {{"name", "dtype", "shape", "size", "stored", "%"}};
-  for (const ListedTensor& extent : listing->extents) rows.push_back(RowOf(extent));
-  uint64_t overhead_bytes = OverheadBytes(*listing);
-  rows.push_back({"(index)", "", "", "", HumanBytes(overhead_bytes), ""});
-  rows.push_back({"total", "", "", HumanBytes(listing->file_bytes), HumanBytes(listing->archive_bytes),
-                  HumanPercent(listing->archive_bytes, listing->file_bytes)});
+  if (arguments.json) return PrintJson(*listing, arguments, console);
   if (arguments.files.size() > 1) console.Print(EscapeForTerminal(file) + ":");
-  PrintTable(rows, console);
+  if (listing->is_tree && !arguments.pattern.has_value()) PrintEntries(*listing, console);
+  if (listing->is_tree && arguments.verbose) console.Print("");
+  if (!listing->is_tree || arguments.verbose || arguments.pattern.has_value()) {
+    PrintTensors(*listing, arguments, console);
+  }
+  for (const std::string& line : LossLines(*listing)) console.Print(line);
 }
 
 }  // namespace flyweight::cli

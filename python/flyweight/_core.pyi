@@ -45,6 +45,9 @@ class Archive:
     def sha256(self) -> str: ...
 
     @property
+    def is_tree(self) -> bool: ...
+
+    @property
     def file_bytes(self) -> int: ...
 
     @property
@@ -56,6 +59,12 @@ class Archive:
         """
         (is_tensor, name, dtype, shape, decoded bytes, stored bytes) of each extent, in file order.
         """
+
+    def file_names(self) -> list[str]:
+        """The names of the files; in a tree the paths of its entries."""
+
+    def extent_files(self) -> list[int]:
+        """The number of the file that each extent belongs to."""
 
     def decode_extent(self, extent_index: int, begin: int, target: memoryview, threads: int) -> None:
         """Fills target from byte `begin` of an extent."""

@@ -70,12 +70,20 @@ class ArchiveSource:
     def __init__(self, archive: _core.Archive, path: str | None) -> None:
         self._archive = archive
         self._extents = archive.extents()
+        prefixes = self._prefixes()
         self.entries = [
-            Entry(name, dtype, shape, size_bytes, number)
+            Entry(prefixes[number] + name, dtype, shape, size_bytes, number)
             for number, (is_tensor, name, dtype, shape, size_bytes, _) in enumerate(self._extents)
             if is_tensor
         ]
         self._path = path
+
+    def _prefixes(self) -> list[str]:
+        """What stands before a tensor's name: nothing, in the archive of a directory its file's path and a colon."""
+        if not self._archive.is_tree:
+            return [""] * len(self._extents)
+        files = self._archive.file_names()
+        return [files[number] + ":" for number in self._archive.extent_files()]
 
     @functools.cached_property
     def metadata(self) -> dict[str, str] | None:

@@ -36,9 +36,14 @@ class OpenArchive {
     return OpenArchive(Unwrap(std::move(*archive)), {}, bytes);
   }
 
-  nb::str FileName() const { return DecodeText(listing().file_name); }
-  nb::str ContainerFormat() const { return DecodeText(listing().container_format); }
-  nb::str Sha256() const { return DecodeText(listing().sha256_hex); }
+  /// Of a tree, nothing: it has no name, format or SHA-256 of its own.
+  ListedFile OnlyFile() const {
+    return listing().is_tree || listing().files.empty() ? ListedFile() : listing().files.front();
+  }
+
+  nb::str FileName() const { return DecodeText(OnlyFile().name); }
+  nb::str ContainerFormat() const { return DecodeText(OnlyFile().container_format); }
+  nb::str Sha256() const { return DecodeText(OnlyFile().sha256_hex); }
   uint64_t FileBytes() const { return archive_.file_bytes(); }
   uint64_t ArchiveBytes() const { return listing().archive_bytes; }
 
@@ -58,6 +63,20 @@ class OpenArchive {
                                  nb::tuple(shape), extent.decoded_bytes, extent.stored_bytes));
     }
     return rows;
+  }
+
+  bool IsTree() const { return listing().is_tree; }
+
+  nb::list FileNames() const {
+    nb::list names;
+    for (const ListedFile& file : listing().files) names.append(DecodeText(file.name));
+    return names;
+  }
+
+  nb::list ExtentFiles() const {
+    nb::list files;
+    for (const ListedTensor& extent : listing().extents) files.append(extent.file);
+    return files;
   }
 
   void DecodeExtent(size_t extent_index, uint64_t begin, const WriteBuffer& target, size_t threads) const {
@@ -111,12 +130,17 @@ void BindArchive(nb::module_& module) {
       .def_prop_ro("file_name", &OpenArchive::FileName)
       .def_prop_ro("container_format", &OpenArchive::ContainerFormat)
       .def_prop_ro("sha256", &OpenArchive::Sha256)
+      .def_prop_ro("is_tree", &OpenArchive::IsTree)
       .def_prop_ro("file_bytes", &OpenArchive::FileBytes)
       .def_prop_ro("archive_bytes", &OpenArchive::ArchiveBytes)
       .def("damage", &OpenArchive::Damage, nb::sig("def damage(self) -> list[str]"))
       .def("extents", &OpenArchive::Extents,
            nb::sig("def extents(self) -> list[tuple[bool, str, str, tuple[int, ...], int, int]]"),
            "(is_tensor, name, dtype, shape, decoded bytes, stored bytes) of each extent, in file order.")
+      .def("file_names", &OpenArchive::FileNames, nb::sig("def file_names(self) -> list[str]"),
+           "The names of the files; in a tree the paths of its entries.")
+      .def("extent_files", &OpenArchive::ExtentFiles, nb::sig("def extent_files(self) -> list[int]"),
+           "The number of the file that each extent belongs to.")
       .def("decode_extent", &OpenArchive::DecodeExtent, nb::arg("extent_index"), nb::arg("begin"),
            nb::arg("target").noconvert(), nb::arg("threads"),
            nb::sig("def decode_extent(self, extent_index: int, begin: int, target: memoryview, threads: int) -> None"),

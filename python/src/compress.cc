@@ -75,10 +75,12 @@ void CompressFileToDescriptor(const ReadBuffer& file, const nb::bytes& name, int
 
 void Verify(const nb::bytes& path_bytes, size_t threads) {
   std::string path = ToString(path_bytes);
+  VerifyOptions options;
+  options.thread_count = threads;
   Status status;
   {
     nb::gil_scoped_release unlocked;
-    Result<VerifySummary> summary = VerifyFile(path, threads, nullptr);
+    Result<VerifySummary> summary = VerifyFile(path, options);
     if (!summary.ok()) status = summary.take_error();
   }
   Check(status, path);

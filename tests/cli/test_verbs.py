@@ -187,10 +187,17 @@ def test_json(place, model):
         "target": "m.fly",
         "source_bytes": len(model),
         "archive_bytes": archive_bytes,
+        "file_count": 1,
         "tensor_count": 3,
     }
     report = json.loads(place.run("decompress", "--json", "-f", "m.fly").out)
-    assert report == {"source": "m.fly", "target": "m", "archive_bytes": archive_bytes, "file_bytes": len(model)}
+    assert report == {
+        "source": "m.fly",
+        "target": "m",
+        "archive_bytes": archive_bytes,
+        "file_bytes": len(model),
+        "file_count": 1,
+    }
     report = json.loads(place.run("verify", "--json", "m.fly").out)
     assert report["ok"] is True and report["file_bytes"] == len(model)
     report = json.loads(place.run("info", "--json", "m.fly").out)

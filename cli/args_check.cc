@@ -1,0 +1,106 @@
+#include "cli/args_check.h"
+
+#include <algorithm>
+
+namespace flyweight::cli {
+namespace {
+
+using Complaint = std::optional<UsageError>;
+
+Complaint CheckFiles(const Arguments& arguments) {
+  auto count = std::ranges::count(arguments.files, std::string(kStream));
+  if (count > 1) return UsageError{"standard input (-) can be read once only"};
+  if (std::ranges::count(arguments.files, std::string()) > 0) return UsageError{"a file name is empty"};
+  constexpr Verbs kNeedNames(Verb::kExtract, Verb::kScan, Verb::kMigrate, Verb::kRepair, Verb::kConvert);
+  std::string verb(NameOf(arguments.verb));
+  if (kNeedNames.Has(arguments.verb) && (arguments.files.empty() || (count > 0 && arguments.verb != Verb::kConvert))) {
+    return UsageError{verb + " needs the name of a file"};
+  }
+  if (arguments.recursive && (arguments.files.empty() || count > 0)) {
+    return UsageError{"-r needs the name of a directory"};
+  }
+  if (arguments.verb == Verb::kConvert && arguments.files.size() > 2) {
+    return UsageError{"convert takes one input and one output"};
+  }
+  if (arguments.verb == Verb::kRepair && arguments.files.size() > 1 && arguments.output.has_value()) {
+    return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};
+  }
+  return std::nullopt;
+}
+
+Complaint CheckOutput(const Arguments& arguments) {
+  if (!arguments.output.has_value()) return std::nullopt;
+  if (arguments.to_stdout) return UsageError{"-o and -c exclude each other"};
+  if (arguments.output->empty()) return UsageError{"-o needs a file name"};
+  if (arguments.recursive) return UsageError{"-r writes beside each file: -o does not go with it"};
+  bool has_stream = std::ranges::count(arguments.files, std::string(kStream)) > 0;
+  if (has_stream && arguments.files.size() > 1) {
+    return UsageError{"standard input (-) cannot be one of several inputs of an archive"};
+  }
+  return std::nullopt;
+}
+
+/// True where data goes to standard output.
+bool TakesStdout(const Arguments& arguments) {
+  constexpr Verbs kFilters(Verb::kCompress, Verb::kDecompress);
+  bool is_filter = kFilters.Has(arguments.verb) && !arguments.output.has_value() &&
+                   (arguments.files.empty() || std::ranges::count(arguments.files, std::string(kStream)) > 0);
+  return arguments.to_stdout || arguments.output == kStream || is_filter;
+}
+
+Complaint CheckStreams(const Arguments& arguments) {
+  if (!TakesStdout(arguments)) return std::nullopt;
+  if (arguments.json) return UsageError{"--json needs standard output, which the data goes to"};
+  if (arguments.part_bytes.has_value()) return UsageError{"-s writes several files, standard output is one stream"};
+  if (arguments.resume) return UsageError{"--resume needs an output file"};
+  if (arguments.recovery_permille != 0) return UsageError{"--recovery needs an output file"};
+  if (arguments.recursive) return UsageError{"-r writes beside each file: -c does not go with it"};
+  if (arguments.remove_source) return UsageError{"--rm needs an output file, which can be read back before"};
+  return std::nullopt;
+}
+
+Complaint CheckRemoval(const Arguments& arguments) {
+  if (!arguments.remove_source) return std::nullopt;
+  if (arguments.keep) return UsageError{"--rm and -k exclude each other"};
+  if (!arguments.verify) return UsageError{"--rm and --no-verify exclude each other"};
+  if (arguments.lossy.enabled() || !arguments.strip.empty()) {
+    return UsageError{"--rm would leave no copy of what --lossy or --strip drops; remove the source yourself"};
+  }
+  return std::nullopt;
+}
+
+Complaint CheckMemory(const Arguments& arguments) {
+  constexpr uint64_t kLeastBytes = uint64_t{32} << 20;
+  if (arguments.max_memory_bytes.value_or(kLeastBytes) >= kLeastBytes) return std::nullopt;
+  return UsageError{"--max-memory under 32M leaves no room to work"};
+}
+
+Complaint CheckVerify(const Arguments& arguments) {
+  if (arguments.fast && arguments.sample_fraction.has_value()) {
+    return UsageError{"--fast and --sample exclude each other"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<UsageError> CheckVerb(Verb verb) {
+  constexpr Verbs kLater(Verb::kDiff, Verb::kApply, Verb::kBench, Verb::kReport);
+  if (!kLater.Has(verb)) return std::nullopt;
+  return UsageError{std::string(NameOf(verb)) + " comes in a later version"};
+}
+
+std::variant<Arguments, UsageError> CheckArguments(Arguments arguments) {
+  if (arguments.verb == Verb::kExtract && !arguments.files.empty()) {
+    arguments.members.assign(arguments.files.begin() + 1, arguments.files.end());
+    arguments.files.resize(1);
+    if (arguments.members.empty() && !arguments.salvage)
+      return UsageError{"extract needs the names of what to take out"};
+  }
+  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckMemory}) {
+    if (Complaint complaint = check(arguments); complaint.has_value()) return *complaint;
+  }
+  return arguments;
+}
+
+}  // namespace flyweight::cli

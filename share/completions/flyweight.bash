@@ -1,0 +1,56 @@
+# Completion of flyweight for bash.
+
+_flyweight() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word
+  local verbs="compress decompress extract list info stat verify scan migrate repair convert help"
+  local common="--force --quiet --verbose --json --threads --help --version"
+  local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --no-verify
+    --dry-run --keep --fast --balanced --high --max --best"
+  local decompressing="--output --stdout --recursive --max-output --max-memory --salvage --dry-run --keep"
+
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      compress | decompress | extract | list | ls | info | peek | stat | verify | test | scan | migrate | repair | \
+        convert | help) verb=$word && break ;;
+      -d | --decompress) verb=decompress && break ;;
+      -t | --test) verb=verify && break ;;
+      -l | --list) verb=list && break ;;
+    esac
+  done
+  compopt -o filenames 2>/dev/null
+
+  case $previous in
+    -T | --threads | -s | --split | --recovery | --sample | --max-output | --max-memory | --tensor) return ;;
+    --lossy) COMPREPLY=($(compgen -W "fp16 bf16 int8 int4" -- "$current")) && return ;;
+    -x | --strip) COMPREPLY=($(compgen -W "optimizer adam" -- "$current")) && return ;;
+    help) COMPREPLY=($(compgen -W "$verbs" -- "$current")) && return ;;
+  esac
+
+  if [[ $current == -* ]]; then
+    local options
+    case $verb in
+      compress | convert | "") options="$compressing --decompress --test --list" ;;
+      decompress) options=$decompressing ;;
+      extract) options="--output --stdout --max-output --max-memory --salvage" ;;
+      list | ls | stat) options="--recursive --tensor" ;;
+      verify | test) options="--recursive --fast --sample --strict" ;;
+      repair) options="--output --from" ;;
+      migrate) options="--recursive --keep --recovery --dry-run" ;;
+      *) options="--recursive" ;;
+    esac
+    COMPREPLY=($(compgen -W "$options $common" -- "$current"))
+    return
+  fi
+
+  local IFS=$'\n'
+  case $verb in
+    decompress | extract | list | ls | info | peek | stat | verify | test | migrate | repair)
+      COMPREPLY=($(compgen -f -X '!*.@(fly|[0-9][0-9][0-9])' -- "$current") $(compgen -d -- "$current")) ;;
+    *) COMPREPLY=($(compgen -f -- "$current")) ;;
+  esac
+  if [[ -z $verb && $COMP_CWORD == 1 ]]; then
+    COMPREPLY+=($(IFS=' ' compgen -W "$verbs" -- "$current"))
+  fi
+}
+shopt -s extglob
+complete -F _flyweight flyweight

@@ -1,0 +1,52 @@
+# Completion of flyweight for fish.
+
+set -l verbs compress decompress extract list ls info peek stat verify test scan migrate repair convert help
+set -l none "not __fish_seen_subcommand_from $verbs"
+set -l writes "__fish_seen_subcommand_from compress convert; or $none"
+
+complete -c flyweight -n $none -a compress -d 'write SRC.fly; a directory is one archive'
+complete -c flyweight -n $none -a decompress -d 'write what an archive holds'
+complete -c flyweight -n $none -a extract -d 'take out some files, or tensors'
+complete -c flyweight -n $none -a list -d 'the files of an archive, or its tensors'
+complete -c flyweight -n $none -a info -d 'a summary'
+complete -c flyweight -n $none -a stat -d 'tensors with bits a weight and digests'
+complete -c flyweight -n $none -a verify -d 'check every byte'
+complete -c flyweight -n $none -a scan -d 'what is in a file, and how small it would get'
+complete -c flyweight -n $none -a migrate -d 'encode anew'
+complete -c flyweight -n $none -a repair -d 'mend a damaged archive'
+complete -c flyweight -n $none -a convert -d 'compress, or decompress'
+complete -c flyweight -n $none -a help -d 'tell more about a verb'
+complete -c flyweight -n '__fish_seen_subcommand_from help' -x -a "$verbs"
+
+complete -c flyweight -s o -l output -r -d 'where to write'
+complete -c flyweight -s c -l stdout -d 'write to standard output'
+complete -c flyweight -s r -l recursive -d 'everything below directories'
+complete -c flyweight -s f -l force -d overwrite
+complete -c flyweight -s k -l keep -d 'keep the source'
+complete -c flyweight -s q -l quiet -d 'no warnings, no progress'
+complete -c flyweight -s v -l verbose -d 'say what was done'
+complete -c flyweight -s T -l threads -x -d 'threads; 0 is one a CPU'
+complete -c flyweight -l json -d 'results as JSON'
+complete -c flyweight -s h -l help -d help
+complete -c flyweight -s V -l version -d version
+complete -c flyweight -n $none -s d -l decompress -d decompress
+complete -c flyweight -n $none -s t -l test -d verify
+complete -c flyweight -n $none -s l -l list -d list
+complete -c flyweight -n $writes -s s -l split -x -d 'in parts of at most SIZE'
+complete -c flyweight -n $writes -s x -l strip -x -a 'optimizer adam' -d 'leave tensors out'
+complete -c flyweight -n $writes -s z -l max -d effort
+complete -c flyweight -n $writes -l rm -d 'remove the source once its archive was compared'
+complete -c flyweight -n $writes -l resume -d 'go on with what an interrupted run left'
+complete -c flyweight -n $writes -l recovery -x -d 'parity, in percent'
+complete -c flyweight -n $writes -l ecc -d '5% parity'
+complete -c flyweight -n $writes -l lossy -x -a 'fp16 bf16 int8 int4' -d 'smaller, not the same values'
+complete -c flyweight -n $writes -l no-verify -d 'do not read the archive back'
+complete -c flyweight -l dry-run -d 'say what would be done'
+complete -c flyweight -l max-output -x -d 'refuse more than SIZE'
+complete -c flyweight -l max-memory -x -d 'fail rather than take more memory'
+complete -c flyweight -n '__fish_seen_subcommand_from decompress extract' -l salvage -d 'restore what can be'
+complete -c flyweight -n '__fish_seen_subcommand_from list ls stat' -l tensor -x -d 'only tensors that match'
+complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l fast -d 'check what is stored'
+complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l sample -x -d 'decode a part of the chunks'
+complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l strict -d 'warn of lossy archives'
+complete -c flyweight -n '__fish_seen_subcommand_from repair' -l from -r -d 'a second copy'
