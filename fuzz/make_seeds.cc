@@ -9,8 +9,12 @@
 
 #include "archive/reader.h"
 #include "archive_input.h"
+#include "container/gguf_test_files.h"
+#include "container/npy_test_files.h"
+#include "container/onnx_test_files.h"
 #include "flyweight/pipeline.h"
 #include "record_input.h"
+#include "torch_seeds.h"
 
 // Writes the seeds of all fuzz targets: flyweight_fuzz_seeds fuzz/corpus
 
@@ -187,6 +191,60 @@ std::vector<std::pair<std::string, Bytes>> SafetensorsFiles() {
   };
 }
 
+using NamedFiles = std::vector<std::pair<std::string, Bytes>>;
+
+NamedFiles GgufFiles() {
+  auto one = [](uint32_t alignment) { return GgufWriter().Alignment(alignment).Tensor("a", {32, 2}, 2, 0); };
+  GgufWriter deep;
+  std::string value = deep.Array(4, 1, deep.U32(1));
+  for (int i = 0; i < 9; i++) value = deep.Array(9, 1, value);
+  return {
+      {"version1", Text(ManySidedGguf(1))},
+      {"version2", Text(ManySidedGguf(2))},
+      {"version3", Text(ManySidedGguf(3))},
+      {"big_endian", Text(ManySidedGguf(3, true))},
+      {"alignment_0", Text(one(0).File(36))},
+      {"alignment_24", Text(one(24).File(36))},
+      {"alignment_64", Text(one(64).File(36))},
+      {"same_key_twice", Text(GgufWriter().Value("k", 0, "a").Value("k", 0, "b").Tensor("a", {4}, 24, 0).File(4))},
+      {"negative_type", Text(GgufWriter().Tensor("a", {4}, UINT32_MAX, 0).File(36))},
+      {"nested_too_deep", Text(deep.Value("k", 9, value).File(4))},
+      {"overlap", Text(GgufWriter().Tensor("a", {4}, 24, 0).Tensor("b", {2}, 0, 2).Tensor("c", {0}, 1, 3).File(20))},
+      {"overflow", Text(GgufWriter().Tensor("a", {UINT64_MAX, 2}, 8, 0).Tensor("b", {64}, 24, ~31ULL).File(36))},
+  };
+}
+
+NamedFiles NpyFiles() {
+  return {
+      {"f4", Text(NpyFile(NpyDict("'<f4'", "False", "(3, 2)"), 24))},
+      {"fortran", Text(NpyFile(NpyDict("'<f2'", "True", "(3, 2)"), 14, 2))},
+      {"big_endian", Text(NpyFile(NpyDict("'>i8'", "False", "(2,)"), 16, 3))},
+      {"text", Text(NpyFile(NpyDict("'<U3'", "False", "()"), 12))},
+      {"dates", Text(NpyFile(NpyDict("'<M8[ns]'", "False", "(1L,)"), 8))},
+      {"structured", Text(NpyFile(NpyDict("[('a', '<f4')]", "False", "(2,)"), 8))},
+      {"objects", Text(NpyFile(NpyDict("'|O'", "False", "(1,)"), 8))},
+      {"overflow", Text(NpyFile(NpyDict("'<c16'", "False", "(4294967296, 4294967296)"), 8))},
+  };
+}
+
+NamedFiles OnnxFiles() {
+  std::string graph = ProtobufWriter().Bytes(5, OnnxRawTensor({2, 3}, 16, "w", 12));
+  std::string deep = graph;
+  for (int i = 0; i < 10; i++) {
+    std::string branch = ProtobufWriter().Bytes(6, deep);
+    deep = ProtobufWriter().Bytes(1, OnnxNode("if", branch));
+  }
+  return {
+      {"many_sided", Text(ManySidedOnnx())},
+      {"one_tensor", Text(OnnxModel(graph))},
+      {"deep", Text(OnnxModel(deep + graph))},
+      {"script", Text("\x07\x05\x41\x02\x42\x01\x89\x08"
+                      "12345678")},
+      {"script_of_a_branch", Text("\x07\x01\x82\x01o\x05\x06\x05\x41\x03\x42\x03\x89\x03"
+                                  "abc")},
+  };
+}
+
 Bytes Compress(const Bytes& file) {
   Bytes archive;
   Status status = CompressFileBytes(file, "seed", 1, [&](ByteSpan piece) {
@@ -218,7 +276,15 @@ Bytes PartsSeed(const Bytes& archive) {
   return writer.Release();
 }
 
+void WriteTorchSeeds(const std::filesystem::path& corpus) {
+  SeedFolder torch(corpus, "torch");
+  for (const auto& [name, pickle] : PickleSeeds()) torch.Add(name, AsBytes(pickle));
+  SeedFolder zip(corpus, "zip");
+  for (const auto& [name, file] : ZipSeeds()) zip.Add(name, AsBytes(file));
+}
+
 void WriteSeeds(const std::filesystem::path& corpus) {
+  WriteTorchSeeds(corpus);
   SeedFolder record(corpus, "record");
   SeedFolder record_roundtrip(corpus, "record_roundtrip");
   for (const Content& content : Contents()) {
@@ -236,6 +302,13 @@ void WriteSeeds(const std::filesystem::path& corpus) {
     roundtrip.Add(name, file);
     archive.Add(name + "_image", ImageSeed(Compress(file)));
     archive.Add(name + "_parts", PartsSeed(Compress(file)));
+  }
+  const std::pair<std::string, NamedFiles> containers[] = {
+      {"gguf", GgufFiles()}, {"npy", NpyFiles()}, {"onnx", OnnxFiles()}};
+  for (const auto& [format, files] : containers) {
+    SeedFolder folder(corpus, format);
+    for (const auto& [name, file] : files) folder.Add(name, file);
+    roundtrip.Add(format, files.front().second);
   }
 }
 
