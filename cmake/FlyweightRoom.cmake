@@ -3,6 +3,7 @@
 # A room is a folder src/NAME and a static library flyweight_NAME of all its .cc files. Its headers are included as "NAME/file.h", which only works for rooms that name it in
 # USES: each room has an include root of its own, a folder with one link to src/NAME. So a room that reaches where it may not does not compile.
 #   *_avx2.cc, *_avx512.cc   compiled for that instruction set; they hold kernels only, no std containers
+#   *_gfni.cc                the same for AVX-512 with GFNI
 #   *_test.cc                a test program each room: flyweight_NAME_test (FLYWEIGHT_BUILD_TESTS)
 include(CheckCXXCompilerFlag)
 
@@ -27,7 +28,7 @@ function(flyweight_add_room name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER test_sources INCLUDE REGEX "_test\\.cc$")
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    list(FILTER sources EXCLUDE REGEX "_avx(2|512)\\.cc$")
+    list(FILTER sources EXCLUDE REGEX "_(avx2|avx512|gfni)\\.cc$")
   endif()
 
   add_library(flyweight_${name} STATIC ${sources})
@@ -42,6 +43,8 @@ function(flyweight_add_room name)
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${FLYWEIGHT_AVX2_FLAGS}")
     elseif(source MATCHES "_avx512\\.cc$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${FLYWEIGHT_AVX512_FLAGS}")
+    elseif(source MATCHES "_gfni\\.cc$")
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${FLYWEIGHT_AVX512_FLAGS};-mgfni")
     endif()
   endforeach()
 
