@@ -175,7 +175,10 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
   if (is_given("--recovery")) {
     std::optional<double> percent = ParsePercent(flags.recovery);
     arguments.recovery_permille = static_cast<uint32_t>(percent.value_or(0) * 10 + 0.5);
-    if (arguments.recovery_permille == 0) return bad("--recovery", flags.recovery, "a percentage from 0.1% to 100%");
+    constexpr double kLeastPercent = 0.1;
+    constexpr double kMostPercent = 50;
+    bool in_range = percent.value_or(0) >= kLeastPercent && *percent <= kMostPercent;
+    if (!in_range) return bad("--recovery", flags.recovery, "a percentage from 0.1% to 50%");
   }
   if (is_given("--sample")) {
     arguments.sample_fraction = ParseFraction(flags.sample);

@@ -163,6 +163,9 @@ void RunMigrate(const std::string& file, const Arguments& arguments, Console& co
   if (arguments.keep && Exists(old_name)) return console.Fail(old_name, "is there already, and -k needs the name");
   std::optional<ArchiveListing> listing = ReadListing(file, console);
   if (!listing.has_value() || !KeepsEverything(file, *listing, arguments, console)) return;
+  if (arguments.dry_run && arguments.json) {
+    return console.Print(ToJsonLine({{"source", file}, {"target", file}, {"dry_run", true}}));
+  }
   if (arguments.dry_run) return console.Print(EscapeForTerminal(file) + " -> " + EscapeForTerminal(file));
   Result<uint64_t> new_bytes = Migration(file, arguments, console).Run(*listing);
   if (!new_bytes.ok()) return console.Fail(file, new_bytes.error());

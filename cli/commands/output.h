@@ -49,6 +49,10 @@ template <typename Summary>
 std::optional<Summary> WriteOutput(const std::string& source, const std::string& target, const Arguments& arguments,
                                    Console& console, const std::function<Result<Summary>(bool overwrite)>& write) {
   Result<Summary> result = write(arguments.force);
+  if (arguments.remove_source && !result.ok() && result.error().code == ErrorCode::kExists) {
+    console.Warn(target, "already exists, and may be the only copy of what it holds; rename it first");
+    return std::nullopt;
+  }
   if (!result.ok() && result.error().code == ErrorCode::kExists && !arguments.force && Exists(target)) {
     if (source == kStream || !console.Confirm(target + " already exists; overwrite?")) {
       TellExists(target, console);

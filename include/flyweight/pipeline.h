@@ -46,7 +46,9 @@ struct CompressOptions {
   /// with * and ? of TENSOR or FILE:TENSOR names. With it no source is removed. Where nothing matches there is a
   /// notice.
   std::vector<std::string> strip = {};
-  bool remove_source = false;  ///< delete what was compressed, once the archive stands under its name
+  /// Delete what was compressed, once the archive stands under its name. A source of which something was left out is
+  /// kept, with a notice; an archive that exists is not replaced, as it may be the only copy of what it holds.
+  bool remove_source = false;
   /// Keep what was written where the run fails or is killed, and take what an interrupted run left: each of its chunks
   /// is compared with the source before it is used again.
   bool resume = false;

@@ -84,10 +84,26 @@ void WriteAttributes(ByteWriter& writer, const IndexFile& file, bool is_tree) {
   }
 }
 
+/// At least the bytes of the body, but for attributes and links, which are rare.
+size_t EstimateBytes(const ArchiveIndex& index) {
+  constexpr size_t kFileBytes = wire::kFileMinBytes + wire::kAttributeMinBytes + wire::kEntryBytes;
+  constexpr size_t kExtentBytes = 96;
+  size_t total_bytes = 0;
+  for (const IndexFile& file : index.files) {
+    total_bytes += kFileBytes + file.name.size();
+    for (const IndexExtent& extent : file.extents) {
+      total_bytes +=
+          kExtentBytes + extent.name.size() + extent.shape.size() * sizeof(uint64_t) + extent.inline_bytes.size();
+    }
+  }
+  return total_bytes;
+}
+
 }  // namespace
 
 std::vector<std::byte> SerializeIndex(const ArchiveIndex& index) {
   ByteWriter writer;
+  writer.Reserve(EstimateBytes(index));
   writer.Write(static_cast<uint32_t>(index.files.size()));
   writer.Write(uint32_t{0});
   for (const IndexFile& file : index.files) {

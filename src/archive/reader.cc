@@ -72,9 +72,13 @@ Status OpenIndex(const TailWindow& window, Opened& opened) {
     return Error{ErrorCode::kCorrupt, footer.second_index_offset,
                  "the two copies of the index are those of two archives"};
   }
+  // Of a large index only one form is kept at a time.
+  if (first_holds) std::vector<std::byte>().swap(second_storage);
   auto body = ReadSectionBody(wire::kSectionKindIndex, first_holds ? first : second,
                               first_holds ? footer.first_index_offset : footer.second_index_offset);
   if (!body.ok()) return WithContext(body.take_error(), "index");
+  std::vector<std::byte>().swap(first_storage);
+  std::vector<std::byte>().swap(second_storage);
   opened.index_hash = Xxh3(body.value());
   FLYWEIGHT_ASSIGN(opened.index, ParseIndex(body.value(), footer.first_index_offset,
                                             (footer.header.required_features & wire::kFeatureTree) != 0));

@@ -83,6 +83,8 @@ class ByteWriter {
     bytes_.resize(at + sizeof(T));
     StoreLe(bytes_.data() + at, value);
   }
+  /// Makes room for about so many bytes, so that a large result is not copied while it grows.
+  void Reserve(size_t size_bytes) { bytes_.reserve(size_bytes); }
   void Append(ByteSpan bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
 
   size_t size() const { return bytes_.size(); }

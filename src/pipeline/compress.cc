@@ -1,4 +1,7 @@
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include <algorithm>
 #include <cstring>
@@ -124,7 +127,7 @@ Result<std::unique_ptr<OutputFile>> CreateOutput(const std::string& target, cons
 }
 
 Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, const std::string& target,
-                                       const CompressOptions& options) {
+                                       const CompressOptions& options, const std::atomic<uint64_t>& notice_count) {
   // What can be refused is refused before anything is created, and before standard input is waited for.
   bool from_stream = sources.size() == 1 && sources.front() == kStreamPath;
   std::unique_ptr<PackInput> input;
@@ -146,8 +149,22 @@ Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, 
   }
   FLYWEIGHT_TRY(input->CheckUnchanged());
   FLYWEIGHT_TRY(output->Commit(input->mode(), input->modified_ns()));
-  if (options.remove_source) FLYWEIGHT_TRY(input->RemoveSource(options.notice));
+  if (options.remove_source && notice_count == 0) {
+    FLYWEIGHT_TRY(input->RemoveSource(options.notice));
+  } else if (options.remove_source) {
+    options.notice({sources.front(), "is kept, since not all of it is in the archive", true});
+  }
   return summary;
+}
+
+/// With --rm an earlier archive may hold the only copy of what was removed then.
+Status KeepEarlierArchive(const std::string& target, const CompressOptions& options) {
+  struct stat status;
+  if (!options.remove_source || !options.overwrite || lstat(target.c_str(), &status) != 0) return Status::Ok();
+  return Error{ErrorCode::kInvalidArgument, 0,
+               "'" + target +
+                   "' exists and may be the only copy of what it holds, so it is not replaced where "
+                   "sources are removed; rename it first"};
 }
 
 /// What was asked for and cannot be.
@@ -181,7 +198,16 @@ Result<CompressSummary> Compress(const std::vector<std::string>& sources, const 
                                  const CompressOptions& options) {
   return Guarded([&]() -> Result<CompressSummary> {
     FLYWEIGHT_TRY(CheckOptions(target, options));
-    return target == kStreamPath ? CompressToStream(sources, options) : CompressToFile(sources, target, options);
+    FLYWEIGHT_TRY(KeepEarlierArchive(target, options));
+    // A source of which something was left out is not removed.
+    std::atomic<uint64_t> notice_count = 0;
+    CompressOptions counting = options;
+    counting.notice = [&](const Notice& notice) {
+      ++notice_count;
+      if (options.notice) options.notice(notice);
+    };
+    return target == kStreamPath ? CompressToStream(sources, counting)
+                                 : CompressToFile(sources, target, counting, notice_count);
   });
 }
 

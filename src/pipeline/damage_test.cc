@@ -208,6 +208,22 @@ TEST(CompressFile, SplitsIntoPartsThatReadAsOne) {
   EXPECT_THAT(missing.error().message, HasSubstr("m.fly.002"));
 }
 
+TEST(RepairFile, MakesOneFileOfDamagedParts) {
+  TempDir directory;
+  WriteFile(directory.File("m"), Model());
+  CompressOptions options;
+  options.recovery_permille = 50;
+  ASSERT_THAT(CompressFile(directory.File("m"), directory.File("whole.fly"), options), IsOk());
+  options.part_bytes = 700'000;
+  ASSERT_THAT(CompressFile(directory.File("m"), directory.File("m.fly"), options), IsOk());
+  Damage(directory.File("m.fly.002"), 5000, 3000);
+  RepairReport report;
+  EXPECT_THAT(RepairFile(directory.File("m.fly"), directory.File("m.fly"), {}, report),
+              FailsWith(ErrorCode::kInvalidArgument));
+  ASSERT_THAT(RepairFile(directory.File("m.fly"), directory.File("out.fly"), {}, report), IsOk());
+  EXPECT_TRUE(ReadFile(directory.File("out.fly")) == ReadFile(directory.File("whole.fly")));
+}
+
 TEST(CompressFile, ResumesFromWhatAnInterruptedRunLeft) {
   TempDir directory;
   Bytes model = Model();

@@ -90,7 +90,7 @@ Result<std::vector<Options>> CollectOptions(const LossySubject& subject) {
     const IndexExtent& extent = subject.ExtentOf(number);
     if (extent.place != PlaceKind::kRecord) continue;
     all.push_back({number, {std::nullopt}, {{0, 0.0}}});
-    bool is_lossy = IsLossyTensor(extent);
+    bool is_lossy = MayBecomeLossy(subject.index, subject.places[number]);
     bool is_quantisable = is_lossy && IsQuantisable(extent);
     whole_trials.push_back({number, {}});
     sampled_trials.push_back({number, {}});

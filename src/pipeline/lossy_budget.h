@@ -9,6 +9,10 @@ namespace flyweight {
 /// True of tensors that any lossy method may be chosen for.
 bool IsLossyTensor(const IndexExtent& extent);
 
+/// True where the tensor of this number may become lossy: IsLossyTensor, in a file whose format carries no checksum of
+/// the tensor's bytes that its readers check (npz and other zips do; PyTorch does not look at those of its zips).
+bool MayBecomeLossy(const ArchiveIndex& index, const ExtentItem& place);
+
 /// True of tensors that are large enough for quantised blocks.
 bool IsQuantisable(const IndexExtent& extent);
 

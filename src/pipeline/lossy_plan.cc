@@ -23,8 +23,9 @@ void StopSharing(const std::vector<ExtentItem>& places, ArchiveIndex& index) {
     IndexExtent& extent = extent_of(number);
     if (extent.place != PlaceKind::kSame) continue;
     const IndexExtent& original = extent_of(extent.same_as);
-    bool is_harmless = !IsLossyTensor(original) || (IsLossyTensor(extent) && extent.dtype == original.dtype &&
-                                                    IsQuantisable(extent) == IsQuantisable(original));
+    bool is_harmless = !MayBecomeLossy(index, places[extent.same_as]) ||
+                       (MayBecomeLossy(index, places[number]) && extent.dtype == original.dtype &&
+                        IsQuantisable(extent) == IsQuantisable(original));
     if (is_harmless) continue;
     extent.place = PlaceKind::kRecord;
     extent.same_as = 0;
@@ -56,6 +57,7 @@ std::optional<LossyChoice> ChooseHalves(const std::vector<TrialResult>& results)
 Result<LossyPlan> PlanOneMethod(const LossySubject& subject, const LossyChoice& wanted) {
   std::vector<LossyTrial> trials;
   for (uint64_t number = 0; number < subject.places.size(); ++number) {
+    if (!MayBecomeLossy(subject.index, subject.places[number])) continue;
     std::vector<LossyChoice> choices = TrialsFor(wanted, subject.ExtentOf(number));
     if (!choices.empty()) trials.push_back({number, std::move(choices)});
   }
@@ -88,6 +90,12 @@ bool LossyPlan::any() const {
 
 bool IsLossyTensor(const IndexExtent& extent) {
   return extent.is_tensor && CanBeLossy(extent.dtype) && extent.place != PlaceKind::kInline;
+}
+
+bool MayBecomeLossy(const ArchiveIndex& index, const ExtentItem& place) {
+  const IndexFile& file = index.files[place.file];
+  bool is_checked = file.container_format == ContainerFormat::kNpz || file.container_format == ContainerFormat::kZip;
+  return !is_checked && IsLossyTensor(file.extents[place.extent]);
 }
 
 bool IsQuantisable(const IndexExtent& extent) {

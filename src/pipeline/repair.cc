@@ -68,10 +68,14 @@ Status Repair(const std::string& source, const std::string& target, const Repair
   if (source == kStreamPath || target == kStreamPath || options.other == kStreamPath) {
     return Error{ErrorCode::kInvalidArgument, 0, "repair works on files, not on standard input and output"};
   }
-  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenInput(source, target));
+  FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, target));
+  if (input.parts != nullptr && (target == source || target == input.parts->path())) {
+    return Error{ErrorCode::kInvalidArgument, 0,
+                 "an archive in parts is not repaired in place: name another output, which will be one file"};
+  }
   InputEndpoint other;
   if (!options.other.empty()) {
-    FLYWEIGHT_ASSIGN(other, OpenInput(options.other, target));
+    FLYWEIGHT_ASSIGN(other, OpenArchiveInput(options.other, target));
     if (!RefuseSameFile(other, source).ok()) {
       return Error{ErrorCode::kInvalidArgument, 0, "the second copy is the file that is to be repaired"};
     }

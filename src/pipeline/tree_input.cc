@@ -1,4 +1,7 @@
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "container/annotate.h"
@@ -47,9 +50,11 @@ class TreeContent final : public Content {
 /// A directory, or several inputs. Entry and file of the index have the same number.
 class TreeInput final : public PackInput, private ContentSet {
  public:
-  TreeInput(TreeRoots roots, std::vector<TreeEntry> entries, Stripper stripper, const NoticeCallback& notice)
+  TreeInput(TreeRoots roots, std::vector<TreeEntry> entries, std::optional<FileIdentity> target_directory,
+            Stripper stripper, const NoticeCallback& notice)
       : roots_(std::move(roots)),
         entries_(std::move(entries)),
+        target_directory_(target_directory),
         stripper_(std::move(stripper)),
         edits_(entries_.size()),
         notice_(Forward(notice)) {
@@ -95,7 +100,17 @@ class TreeInput final : public PackInput, private ContentSet {
   int64_t modified_ns() const override {
     return roots_.is_single_directory() ? ToNanoseconds(entries_.front().stat.modified) : InputEndpoint().modified_ns();
   }
-  Status CheckUnchanged() const override { return Status::Ok(); }  // each file is checked when its end was read
+  /// Each file is checked when its end was read; here, that no name moved past the walk. The directory that the archive
+  /// is written into changes by that.
+  Status CheckUnchanged() const override {
+    for (const TreeEntry& entry : entries_) {
+      bool is_target = target_directory_.has_value() && entry.device == target_directory_->device &&
+                       entry.inode == target_directory_->inode;
+      if (entry.stat.kind != EntryKind::kDirectory || is_target) continue;
+      FLYWEIGHT_TRY(CheckTreeListing(roots_, entry));
+    }
+    return Status::Ok();
+  }
 
   Status RemoveSource(const NoticeCallback& notice) override {
     RemoveTree(roots_, entries_, Forward(notice));
@@ -153,6 +168,7 @@ class TreeInput final : public PackInput, private ContentSet {
 
   TreeRoots roots_;
   std::vector<TreeEntry> entries_;
+  std::optional<FileIdentity> target_directory_;  ///< which the archive is written into
   Stripper stripper_;
   std::vector<SharedEdits> edits_;  ///< by entry; nothing where nothing was stripped
   TreeNotice notice_;
@@ -168,7 +184,10 @@ Result<std::unique_ptr<PackInput>> OpenTreeInput(const std::vector<std::string>&
   }
   FLYWEIGHT_ASSIGN(TreeRoots roots, TreeRoots::Open(sources));
   WalkOptions options;
+  std::optional<FileIdentity> target_directory;
   if (target != kStreamPath) {
+    struct stat status;
+    if (stat(DirectoryOf(target).c_str(), &status) == 0) target_directory = IdentityOf(status);
     options.exclude_paths = {target, DirectoryOf(target) + "/" + PartialNameOf(BaseNameOf(target))};
   }
   FLYWEIGHT_ASSIGN(std::vector<TreeEntry> entries, WalkTree(roots, options, Forward(notice)));
@@ -178,7 +197,7 @@ Result<std::unique_ptr<PackInput>> OpenTreeInput(const std::vector<std::string>&
                      std::to_string(kEntryMaxCount) + " that an archive holds"};
   }
   return std::unique_ptr<PackInput>(
-      std::make_unique<TreeInput>(std::move(roots), std::move(entries), stripper, notice));
+      std::make_unique<TreeInput>(std::move(roots), std::move(entries), target_directory, stripper, notice));
 }
 
 }  // namespace flyweight

@@ -177,6 +177,48 @@ TEST(CompressTree, RemovesTheSourceOnlyWhenAsked) {
   EXPECT_EQ(Snapshot(root), before);
 }
 
+TEST(CompressTree, KeepsASourceOfWhichSomethingWasLeftOut) {
+  TempDir directory;
+  std::string root = MakeModelDirectory(directory);
+  ASSERT_EQ(mkfifo((root + "/pipe").c_str(), 0600), 0);
+  std::map<std::string, std::string> before = Snapshot(root);
+  std::vector<Notice> notices;
+  CompressOptions options;
+  options.remove_source = true;
+  options.notice = [&](const Notice& notice) { notices.push_back(notice); };
+  ASSERT_THAT(Compress({root}, directory.File("model.fly"), options), IsOk());
+  EXPECT_EQ(Snapshot(root), before);
+  ASSERT_EQ(notices.size(), 2U);
+  EXPECT_TRUE(notices.back().is_error);
+  EXPECT_THAT(notices.back().reason, HasSubstr("kept"));
+}
+
+TEST(CompressTree, NeverReplacesAnArchiveWhereItRemovesTheSource) {
+  TempDir directory;
+  std::string root = MakeModelDirectory(directory);
+  WriteFile(directory.File("model.fly"), "the only copy");
+  CompressOptions options;
+  options.remove_source = true;
+  options.overwrite = true;
+  EXPECT_THAT(Compress({root}, directory.File("model.fly"), options), FailsWith(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(test::ReadText(directory.File("model.fly")), "the only copy");
+  EXPECT_TRUE(std::filesystem::exists(root + "/config.json"));
+}
+
+TEST(CompressTree, NoticesANameThatMovesMeanwhile) {
+  TempDir directory;
+  std::string root = MakeModelDirectory(directory);
+  bool moved = false;
+  CompressOptions options;
+  options.thread_count = 1;
+  options.progress = [&](const Progress&) {
+    if (!moved) std::filesystem::rename(root + "/zero", root + "/sub/zero");
+    moved = true;
+  };
+  EXPECT_THAT(Compress({root}, directory.File("model.fly"), options), FailsWith(ErrorCode::kSourceChanged));
+  EXPECT_THAT(directory.Names(), ElementsAre("model"));
+}
+
 TEST(CompressTree, NoticesAFileThatChanges) {
   TempDir directory;
   std::string root = directory.File("model");

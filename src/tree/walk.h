@@ -82,6 +82,10 @@ Result<std::unique_ptr<FileSource>> OpenTreeFile(const TreeRoots& roots, const T
 /// links the target. Of directories identity only.
 Status CheckTreeEntry(const TreeRoots& roots, const TreeEntry& entry);
 
+/// kSourceChanged where a directory that was walked got or lost entries since, as its modification time tells. The root
+/// that several inputs are given is made up and never changes.
+Status CheckTreeListing(const TreeRoots& roots, const TreeEntry& directory);
+
 struct RemovedTree {
   uint64_t removed_count = 0;
   uint64_t left_count = 0;  // each was reported to the notice

@@ -65,6 +65,21 @@ Status RemoveEntry(const TreeRoots& roots, const TreeEntry& entry, bool* removed
 
 }  // namespace
 
+Status CheckTreeListing(const TreeRoots& roots, const TreeEntry& directory) {
+  struct stat status;
+  std::string disk_path = roots.DiskPath(directory.path);
+  if (directory.path.empty()) {
+    if (!roots.is_single_directory()) return Status::Ok();
+    if (fstat(roots.root_descriptor(), &status) != 0) return SystemError(Cannot("examine", disk_path), errno);
+  } else {
+    FLYWEIGHT_ASSIGN(HeldName held, roots.HoldName(directory.path));
+    if (!StatName(held.directory(), held.name, status)) return Changed(disk_path, "was moved or deleted");
+    FLYWEIGHT_TRY(CompareStatus(status, directory, disk_path));
+  }
+  bool is_same = EntryStatOf(status).modified == directory.stat.modified;
+  return is_same ? Status::Ok() : Changed(disk_path, "got or lost entries");
+}
+
 Status CheckTreeEntry(const TreeRoots& roots, const TreeEntry& entry) {
   if (entry.path.empty()) return Status::Ok();  // held open, or made up
   FLYWEIGHT_ASSIGN(HeldName held, roots.HoldName(entry.path));

@@ -5,9 +5,9 @@ import os
 import pathlib
 import random
 import re
-import resource
 import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -101,20 +101,20 @@ def bf16_weights(count, seed=0):
     return b"".join(struct.pack("<H", words[(i * 2654435761 >> 7) % 4096]) for i in range(count))
 
 
+# A process counts what it had before it became another program, so that a large parent would be measured too.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
 def peak_bytes(arguments, cwd):
-    """Exit code and the largest resident size of one run, measured by a parent of its own."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        process = subprocess.run([PROGRAM, *arguments], cwd=cwd, check=False)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        os.write(writer, struct.pack("<qq", process.returncode, peak))
-        os._exit(0)
-    os.waitpid(child, 0)
-    code, peak = struct.unpack("<qq", os.read(reader, 16))
-    os.close(reader)
-    os.close(writer)
-    return code, peak
+    """Exit code and the largest resident size of one run, measured by a small parent of its own."""
+    command = [sys.executable, "-S", "-c", MEASURE, PROGRAM, *arguments]
+    measured = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, check=True)
+    code, peak = measured.stdout.split()
+    return int(code), int(peak)
 
 
 def expect_problem(outcome, code, pattern):

@@ -56,14 +56,14 @@ def test_sizes(archived, text):
     assert ("back" in archived.names()) == (outcome.code == 0)
 
 
-@pytest.mark.parametrize("text", ["0", "x", "-1", "0%", "101", "5%%", "0.04", "five"])
+@pytest.mark.parametrize("text", ["0", "x", "-1", "0%", "51", "100", "5%%", "0.04", "0.09", "five"])
 def test_bad_percentages(place, text):
     place.write("m", b"weights")
     outcome = place.run("m", f"--recovery={text}")
     assert outcome.code == 2 and "--recovery" in outcome.err and place.names() == ["m"]
 
 
-@pytest.mark.parametrize("text", ["5", "5%", "0.5%", "100"])
+@pytest.mark.parametrize("text", ["5", "5%", "0.5%", "0.1", "50"])
 def test_good_percentages(place, text):
     place.write("m", os.urandom(100_000))
     assert place.run("m", "--recovery", text).code == 0
@@ -241,7 +241,7 @@ def test_bash_completes():
 complete_line() {{ COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _flyweight; echo "${{COMPREPLY[@]}}"; }}
 complete_line flyweight ver
 complete_line flyweight verify --sa
-complete_line flyweight -d --max
+complete_line flyweight -d --max-o
 complete_line flyweight compress --lossy b"""
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["verify", "--sample", "--max-output", "bf16"]

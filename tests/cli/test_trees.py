@@ -157,11 +157,13 @@ def test_a_source_is_removed_only_by_rm(place, directory, model):
     for words in (["a"], ["-f", "a"], ["-qf", "a"], ["-9f", "a"], ["-df", "a.fly"]):
         assert place.run(*words).code == 0
         assert place.read("a") == model
-    assert place.run("--rm", "-f", "a").code == 0
+    expect_problem(place.run("--rm", "a"), 2, r"flyweight: a\.fly: already exists, and may be the only copy .*")
+    expect_problem(place.run("--rm", "-f", "a"), 1, r"flyweight: a: .*may be the only copy of what it holds.*")
+    assert place.read("a") == model
+    (place.path / "a.fly").unlink()
+    assert place.run("--rm", "a").code == 0
     assert place.names() == ["a.fly", "model"]
     assert place.run("-d", "a.fly").code == 0 and place.read("a") == model
-    expect_problem(place.run("--rm", "a"), 2, r"flyweight: a\.fly: already exists; use -f to overwrite")
-    assert place.read("a") == model
     before = entries(directory)
     assert place.run("--rm", "model").code == 0
     assert "model" not in place.names()
