@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size_bytes) {
   flyweight::ByteSpan file = std::as_bytes(std::span(data, size_bytes));
   CheckAnnotation(file);
   if (size_bytes < 8) return 0;
-  for (size_t version_offset : {4, 7}) {
+  for (size_t version_offset : {size_t{4}, size_t{7}}) {
     CheckAnnotation(WithSoundStart(file, std::byte{1}, version_offset));
     CheckAnnotation(WithSoundStart(file, std::byte{3}, version_offset));
   }

@@ -3,7 +3,10 @@
 namespace flyweight {
 namespace {
 
-uint16_t TimesX(uint16_t a) { return static_cast<uint16_t>(a << 1 ^ ((a >> 15) * (kGfPolynomial & 0xFFFF))); }
+uint16_t TimesX(uint16_t a) {
+  uint32_t wide = a;
+  return static_cast<uint16_t>(wide << 1 ^ ((wide >> 15) * (kGfPolynomial & 0xFFFF)));
+}
 
 struct Field {
   uint16_t exp[2 * kGfLogModulus];  // twice over, so that a sum of two logarithms needs no modulus

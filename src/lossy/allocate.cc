@@ -13,6 +13,7 @@ struct Step {
   size_t tensor = 0;
   size_t candidate = 0;
   uint64_t more_bytes = 0;
+  size_t number = 0;  ///< along the hulls, one tensor behind the other
 };
 
 double Slope(const Candidate& from, const Candidate& to) {
@@ -23,9 +24,9 @@ double Slope(const Candidate& from, const Candidate& to) {
 std::vector<size_t> HullOf(const std::vector<Candidate>& candidates) {
   std::vector<size_t> order(candidates.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
-    return std::tie(candidates[a].size_bytes, candidates[a].error) <
-           std::tie(candidates[b].size_bytes, candidates[b].error);
+  std::ranges::sort(order, [&](size_t a, size_t b) {
+    return std::tie(candidates[a].size_bytes, candidates[a].error, a) <
+           std::tie(candidates[b].size_bytes, candidates[b].error, b);
   });
   std::vector<size_t> hull;
   for (size_t next : order) {
@@ -46,11 +47,13 @@ std::vector<Step> StepsOf(const std::vector<std::vector<Candidate>>& tensors,
     for (size_t i = 1; i < hulls[t].size(); ++i) {
       const Candidate& from = tensors[t][hulls[t][i - 1]];
       const Candidate& to = tensors[t][hulls[t][i]];
-      steps.push_back({Slope(from, to), t, hulls[t][i], to.size_bytes - from.size_bytes});
+      steps.push_back({Slope(from, to), t, hulls[t][i], to.size_bytes - from.size_bytes, steps.size()});
     }
   }
-  // Along one hull slopes fall, so a stable order keeps each tensor's steps in turn.
-  std::ranges::stable_sort(steps, [](const Step& a, const Step& b) { return a.gain_per_byte > b.gain_per_byte; });
+  // Along one hull slopes fall, so the numbers keep each tensor's steps in turn.
+  std::ranges::sort(steps, [](const Step& a, const Step& b) {
+    return a.gain_per_byte != b.gain_per_byte ? a.gain_per_byte > b.gain_per_byte : a.number < b.number;
+  });
   return steps;
 }
 
