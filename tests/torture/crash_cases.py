@@ -261,7 +261,7 @@ CASES = [
         ["compress", "--rm", "m", "-o", "m.fly"],
         write_model,
         rm_holds,
-        [["compress", "--rm", "-f", "m", "-o", "m.fly"]],
+        [["compress", "--rm", "m", "-o", "m.fly"]],
         "--rm",
         "m",
     ),

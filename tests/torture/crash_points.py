@@ -101,8 +101,9 @@ class Trial:
         self.case.holds(place, self.whole())
         finished = place.names() == self.whole().names()
         for number, again in enumerate(self.case.again):
-            if finished and "-o" in again and "-f" not in again:
-                continue  # the target is there
+            takes_name = "-o" in again and "-f" not in again
+            if takes_name and (finished or os.path.lexists(place.path / again[again.index("-o") + 1])):
+                continue  # the target is there, whole as holds() found, and stays
             if self.case.source and place.read(self.case.source) is None:
                 continue
             copy = Workspace(place.path.parent / f"again{number}", self.program)
