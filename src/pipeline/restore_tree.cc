@@ -68,12 +68,6 @@ class TreeWriter {
   std::map<size_t, std::unique_ptr<TreeFile>> open_;
 };
 
-TreeNotice Forward(const NoticeCallback& notice) {
-  return [&notice](TreeSeverity severity, const Error& error) {
-    if (notice) notice({"", error.message, severity == TreeSeverity::kError});
-  };
-}
-
 /// Directories come first, since chunks of several files arrive at once.
 Result<uint64_t> AddDirectories(const ArchiveIndex& index, const MemberFilter& filter, TreeRestorer& restorer) {
   uint64_t count = 0;
@@ -93,7 +87,7 @@ Result<uint64_t> RestoreTree(const ArchiveReader& reader, const MemberFilter& fi
                              const std::string& target, const DecompressOptions& options) {
   RestoreOptions restore;
   restore.overwrite = options.overwrite;
-  restore.notice = Forward(options.notice);
+  restore.notice = ForwardNotices(options.notice);
   FLYWEIGHT_ASSIGN(std::unique_ptr<TreeRestorer> restorer, TreeRestorer::Create(target, std::move(restore)));
   FLYWEIGHT_ASSIGN(uint64_t count, AddDirectories(reader.index(), filter, *restorer));
 

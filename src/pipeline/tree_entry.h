@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "archive/reader.h"
+#include "flyweight/pipeline.h"
 #include "tree/entry.h"
 
 namespace flyweight {
@@ -35,6 +36,13 @@ inline IndexFile ToIndexFile(const TreeEntry& entry) {
   file.link_target = entry.link_target;
   file.hard_link_to = static_cast<uint32_t>(entry.hard_link_to);
   return file;
+}
+
+/// Gives what walking and restoring have to say to the caller, whose callback must outlive the result and may be empty.
+inline TreeNotice ForwardNotices(const NoticeCallback& notice) {
+  return [&notice](TreeSeverity severity, const Error& error) {
+    if (notice) notice({"", error.message, severity == TreeSeverity::kError});
+  };
 }
 
 }  // namespace flyweight

@@ -16,13 +16,6 @@ namespace {
 constexpr uint32_t kReadWriteBits = 0666;
 constexpr size_t kEntryMaxCount = size_t{1} << 20;
 
-/// Gives what the walk has to say to the caller.
-TreeNotice Forward(const NoticeCallback& notice) {
-  return [&notice](TreeSeverity severity, const Error& error) {
-    if (notice) notice({"", error.message, severity == TreeSeverity::kError});
-  };
-}
-
 using SharedEdits = std::shared_ptr<const EditList>;
 
 /// A file of a tree, as it was walked; without the tensors that were stripped, where there are edits.
@@ -57,7 +50,7 @@ class TreeInput final : public PackInput, private ContentSet {
         target_directory_(target_directory),
         stripper_(std::move(stripper)),
         edits_(entries_.size()),
-        notice_(Forward(notice)) {
+        notice_(ForwardNotices(notice)) {
     for (const TreeEntry& entry : entries_) {
       if (entry.stat.kind == EntryKind::kFile) source_bytes_ += entry.size_bytes;
     }
@@ -113,7 +106,7 @@ class TreeInput final : public PackInput, private ContentSet {
   }
 
   Status RemoveSource(const NoticeCallback& notice) override {
-    RemoveTree(roots_, entries_, Forward(notice));
+    RemoveTree(roots_, entries_, ForwardNotices(notice));
     return Status::Ok();
   }
 
@@ -190,7 +183,7 @@ Result<std::unique_ptr<PackInput>> OpenTreeInput(const std::vector<std::string>&
     if (stat(DirectoryOf(target).c_str(), &status) == 0) target_directory = IdentityOf(status);
     options.exclude_paths = {target, DirectoryOf(target) + "/" + PartialNameOf(BaseNameOf(target))};
   }
-  FLYWEIGHT_ASSIGN(std::vector<TreeEntry> entries, WalkTree(roots, options, Forward(notice)));
+  FLYWEIGHT_ASSIGN(std::vector<TreeEntry> entries, WalkTree(roots, options, ForwardNotices(notice)));
   if (entries.size() > kEntryMaxCount) {
     return Error{ErrorCode::kLimitExceeded, 0,
                  std::to_string(entries.size()) + " files and directories are more than the " +
