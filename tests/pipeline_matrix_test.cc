@@ -30,8 +30,8 @@ class PipelineMatrix : public testing::TestWithParam<DType> {
 
   static Bytes Compress(const Bytes& bytes, size_t thread_count) {
     Bytes archive;
-    Status status = CompressBuffer({.name = "", .dtype = GetParam(), .shape = {}, .bytes = bytes}, thread_count,
-                                   [&](std::span<const std::byte> piece) {
+    Status status = CompressBuffer({.name = "", .dtype = GetParam(), .shape = {}, .bytes = bytes}, Level::kBalanced,
+                                   thread_count, [&](std::span<const std::byte> piece) {
                                      archive.insert(archive.end(), piece.begin(), piece.end());
                                      return Status::Ok();
                                    });
@@ -101,12 +101,13 @@ TEST_P(PipelineMatrix, RoundTripsMatrices) {
     Bytes bytes = test::MakeTensor(GetParam(), 96, 512, pattern, random);
     Bytes archive;
     ForceIsa(std::nullopt);
-    ASSERT_THAT(CompressBuffer({.name = "", .dtype = GetParam(), .shape = {96, 512}, .bytes = bytes}, 1,
-                               [&](std::span<const std::byte> piece) {
-                                 archive.insert(archive.end(), piece.begin(), piece.end());
-                                 return Status::Ok();
-                               }),
-                IsOk());
+    ASSERT_THAT(
+        CompressBuffer({.name = "", .dtype = GetParam(), .shape = {96, 512}, .bytes = bytes}, Level::kBalanced, 1,
+                       [&](std::span<const std::byte> piece) {
+                         archive.insert(archive.end(), piece.begin(), piece.end());
+                         return Status::Ok();
+                       }),
+        IsOk());
     for (Isa isa : SupportedIsas()) {
       ForceIsa(isa);
       ExpectRestores(archive, bytes, 2);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "flyweight/entry.h"
+#include "flyweight/level.h"
 #include "flyweight/lossy.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
@@ -38,6 +39,7 @@ using NoticeCallback = std::function<void(const Notice&)>;
 
 struct CompressOptions {
   size_t thread_count = 0;  ///< 0 = all CPUs
+  Level level = Level::kBalanced;
   bool overwrite = false;
   bool verify = true;       ///< decode what was written and compare it with the source before it takes its name
   LossyOptions lossy = {};  ///< nothing is lossy by itself; with it no source is removed
@@ -220,7 +222,7 @@ using AppendCallback = std::function<Status(std::span<const std::byte>)>;
 /// Compresses one buffer into an archive with one unnamed file of one unnamed tensor. Nothing is hashed but XXH3.
 /// `shape` may be empty (then one dimension). Errors: kInvalidArgument where dtype, shape and size disagree; those of
 /// `append`.
-Status CompressBuffer(const TensorView& tensor, size_t thread_count, const AppendCallback& append);
+Status CompressBuffer(const TensorView& tensor, Level level, size_t thread_count, const AppendCallback& append);
 
 /// Upper bound of what CompressBuffer appends.
 uint64_t CompressBound(uint64_t size_bytes);

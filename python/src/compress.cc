@@ -30,7 +30,8 @@ nb::bytes Compress(const ReadBuffer& data, const std::string& dtype, Shape shape
   Status status;
   {
     nb::gil_scoped_release unlocked;
-    status = CompressBuffer(tensor, threads, [&](std::span<const std::byte> bytes) { return output.Append(bytes); });
+    status = CompressBuffer(tensor, Level::kBalanced, threads,
+                            [&](std::span<const std::byte> bytes) { return output.Append(bytes); });
   }
   Check(status);
   return output.Release();

@@ -103,7 +103,7 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
 
 }  // namespace
 
-EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
+EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
                          CodecScratch::Impl& scratch) {
   size_t element_bytes = ElementBytes(head.dtype);
   if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {

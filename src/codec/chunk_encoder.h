@@ -14,8 +14,8 @@ struct EncodedChunk {
 
 /// Chooses a codec for a chunk and writes its payload. `chunk_index` counts from the record's start. Preconditions:
 /// payload has room for chunk.size() bytes, no overlap. Never larger than stored.
-EncodedChunk EncodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
-                         CodecScratch::Impl& scratch);
+EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
+                         MutableByteSpan payload, CodecScratch::Impl& scratch);
 
 /// Decodes a payload and returns the xxh3 of the decoded bytes. kDecodePaddingBytes must be readable behind the
 /// payload. Errors: kTruncated, kCorrupt, kUnsupportedFeature.

@@ -67,7 +67,8 @@ ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan ch
     return EncodeLossyFrame(plan, chunk_index, chunk, frame, {restored.data(), chunk.size()}, scratch);
   }
   MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
-  return FinishFrame(EncodeChunk(plan.head, chunk_index, chunk, payload, scratch.impl()), Xxh3(chunk), frame);
+  return FinishFrame(EncodeChunk(plan.head, plan.level, chunk_index, chunk, payload, scratch.impl()), Xxh3(chunk),
+                     frame);
 }
 
 ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "flyweight/level.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
 
@@ -31,9 +32,6 @@ struct ChunkEntry {
   uint32_t frame_bytes = 0;
   uint64_t decoded_xxh3 = 0;
 };
-
-/// Effort. The archive does not record it; any decoder reads all.
-enum class Level : uint8_t { kBalanced = 0 };
 
 /// Memory that one thread reuses from chunk to chunk. Opaque; make one a thread. A few are kept warm for the next that
 /// is made.
@@ -74,6 +72,7 @@ uint64_t ChunkBytesFor(DType dtype);
 /// the same plan. `source` at [offset, offset + size_bytes) is the content; `shape` is a hint and may be empty. Errors:
 /// those of reading.
 struct RecordPlan {
+  Level level = Level::kBalanced;
   RecordHead head;
   std::vector<std::byte> head_bytes;
 };

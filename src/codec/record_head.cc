@@ -65,11 +65,12 @@ uint64_t ChunkBytesFor(DType dtype) {
 }
 
 Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
-                              const Shape& shape, Level, CodecScratch& scratch) {
+                              const Shape& shape, Level level, CodecScratch& scratch) {
   dtype = RecordDType(dtype);
   // Content that is not whole elements (it cannot come from a valid tensor) is bytes.
   if (size_bytes % ElementBytes(dtype) != 0) dtype = DType::kOpaque;
   RecordPlan plan;
+  plan.level = level;
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
   auto side = std::make_shared<RecordHead::Side>();
   if (std::optional<FloatLayout> layout = LayoutOf(dtype)) {

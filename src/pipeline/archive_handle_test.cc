@@ -204,7 +204,7 @@ TEST(CompressBuffer, RefusesShapesThatDoNotFit) {
   Bytes ignored;
   Bytes bytes(12);
   auto compress = [&](DType dtype, Shape shape) {
-    return CompressBuffer({.name = "", .dtype = dtype, .shape = std::move(shape), .bytes = bytes}, 1,
+    return CompressBuffer({.name = "", .dtype = dtype, .shape = std::move(shape), .bytes = bytes}, Level::kBalanced, 1,
                           AppendTo(ignored));
   };
   EXPECT_THAT(compress(DType::kF32, {3}), IsOk());
@@ -219,7 +219,8 @@ TEST(CompressBuffer, RefusesShapesThatDoNotFit) {
 TEST(CompressBuffer, KeepsDtypeAndShape) {
   Bytes bytes(24);
   Bytes archive;
-  ASSERT_THAT(CompressBuffer({.name = "", .dtype = DType::kI32, .shape = {2, 3}, .bytes = bytes}, 1, AppendTo(archive)),
+  ASSERT_THAT(CompressBuffer({.name = "", .dtype = DType::kI32, .shape = {2, 3}, .bytes = bytes}, Level::kBalanced, 1,
+                             AppendTo(archive)),
               IsOk());
   Result<Archive> opened = Archive::OpenBytes(archive);
   ASSERT_THAT(opened, IsOk());

@@ -32,7 +32,7 @@ Result<Shape> ShapeOf(const TensorView& tensor) {
 
 }  // namespace
 
-Status CompressBuffer(const TensorView& tensor, size_t thread_count, const AppendCallback& append) {
+Status CompressBuffer(const TensorView& tensor, Level level, size_t thread_count, const AppendCallback& append) {
   return Guarded([&]() -> Status {
     uint64_t size_bytes = tensor.bytes.size();
     Extent extent{
@@ -48,8 +48,9 @@ Status CompressBuffer(const TensorView& tensor, size_t thread_count, const Appen
     ProgressCallback no_callback;
     ProgressMeter progress(no_callback, size_bytes);
     SingleContent contents(source);
-    FLYWEIGHT_TRY(
-        EncodeArchive(contents, index, {.hash = false, .lossy = nullptr, .check_chunks = false}, sink, pool, progress));
+    FLYWEIGHT_TRY(EncodeArchive(contents, index,
+                                {.level = level, .hash = false, .lossy = nullptr, .check_chunks = false}, sink, pool,
+                                progress));
     return Status::Ok();
   });
 }

@@ -82,7 +82,8 @@ Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, Outpu
   FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
   FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, pool));
   GatheringSink gathering(output == nullptr ? stream : *output);
-  EncodeOptions options{.hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
+  EncodeOptions options{
+      .level = compress.level, .hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
   ArchivePrefix previous;
   if (output != nullptr && output->PreviousBytes().size() > 0) {
     previous = ArchivePrefix::Scan(output->PreviousBytes());
@@ -231,8 +232,9 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
     FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
     GatheringSink gathering(sink);
     // What the callback took cannot be read back, so each chunk is compared before it is handed over.
-    FLYWEIGHT_TRY(EncodeArchive(contents, index, {.hash = true, .lossy = nullptr, .check_chunks = true}, gathering,
-                                pool, progress));
+    FLYWEIGHT_TRY(EncodeArchive(contents, index,
+                                {.level = Level::kBalanced, .hash = true, .lossy = nullptr, .check_chunks = true},
+                                gathering, pool, progress));
     return gathering.Flush();
   });
 }

@@ -126,7 +126,7 @@ class Encoder {
       return PlanLossyRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, *choice,
                              scratch);
     }
-    return PlanRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, Level::kBalanced,
+    return PlanRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, options_.level,
                       scratch);
   }
 

@@ -22,6 +22,7 @@ ArchiveIndex DescribeSingleFile(FileMap map, std::string name, uint64_t file_byt
 
 /// What of an archive's redundancy is made, and what is checked on the way.
 struct EncodeOptions {
+  Level level = Level::kBalanced;
   bool hash = true;                         ///< the files' SHA-256 and the digests of their tensors
   const LossyPlan* lossy = nullptr;         ///< which tensors lose precision; must outlive the call. Needs `hash`
   bool check_chunks = false;                ///< decode each frame and compare it with its chunk before it is written

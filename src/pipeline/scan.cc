@@ -62,7 +62,7 @@ Sample ChooseSample(const Extent& extent) {
 
 Result<uint64_t> EncodedBytes(const TensorView& tensor) {
   uint64_t total_bytes = 0;
-  FLYWEIGHT_TRY(CompressBuffer(tensor, 1, [&](std::span<const std::byte> piece) {
+  FLYWEIGHT_TRY(CompressBuffer(tensor, Level::kBalanced, 1, [&](std::span<const std::byte> piece) {
     total_bytes += piece.size();
     return Status::Ok();
   }));
