@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "codec/class_codec.h"
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
 #include "codec/planes_codec.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int kZstdLevel = 3;
 constexpr size_t kSmallChunkBytes = size_t{1} << 15;
+constexpr size_t kMinClassBytes = 2048;
 constexpr size_t kRepeatSampleWords = 4096;
 constexpr size_t kRepeatRunWords = 64;
 
@@ -73,6 +75,33 @@ class Contest {
 
 bool IsFloat(DType dtype) { return Describe(dtype).exponent_bits != 0 && Describe(dtype).bits >= 16; }
 
+// Whether a part of the words is zero or all have one sign, which codecs of whole words do not see.
+bool HasZerosOrOneSign(ByteSpan chunk, size_t word_bytes) {
+  if (word_bytes == 1) return true;  // floats of 8 bits: no other codec sees their fields
+  constexpr size_t kGlanceWords = 1024;
+  size_t word_count = chunk.size() / word_bytes;
+  size_t step = std::max<size_t>(1, word_count / kGlanceWords);
+  size_t zeros = 0, negative = 0, seen = 0;
+  for (size_t i = 0; i < word_count; i += step, ++seen) {
+    const std::byte* top = chunk.data() + (i + 1) * word_bytes - 2;
+    auto head = LoadLe<uint16_t>(top);
+    zeros += (head & 0x7FFF) == 0;
+    negative += head >> 15;
+  }
+  return zeros * 50 > seen || negative == 0 || negative == seen;
+}
+
+// The side information of chunks that are coded in classes where the record has none.
+ClassSide PlainClassSide(DType dtype) {
+  ClassSide side;
+  side.layout = *ClassLayoutOf(dtype);
+  return side;
+}
+
+uint64_t FirstClassWord(const RecordHead& head, const ClassSide& side, uint64_t chunk_index) {
+  return head.chunk_bytes / Describe(side.layout).word_bytes * chunk_index;
+}
+
 uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
   return head.chunk_bytes / Describe(head.side->floats->layout).word_bytes * chunk_index;
 }
@@ -103,8 +132,8 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
 
 }  // namespace
 
-EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
-                         CodecScratch::Impl& scratch) {
+EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
+                         MutableByteSpan payload, CodecScratch::Impl& scratch) {
   size_t element_bytes = ElementBytes(head.dtype);
   if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {
     std::memcpy(payload.data(), chunk.data(), element_bytes);
@@ -115,13 +144,25 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, By
   bool float_fields =
       head.side->floats && chunk.size() / Describe(head.side->floats->layout).word_bytes >= kHeadIteration;
   bool small = chunk.size() <= kSmallChunkBytes;
+  auto try_classes = [&](const ClassSide& side) {
+    contest.Try(CodecId::kClasses, [&](MutableByteSpan target) {
+      return EncodeClassChunk(side, head.dtype, FirstClassWord(head, side, chunk_index), chunk, target, scratch);
+    });
+  };
+  bool in_classes = head.side->classes.has_value() && !small;
+  if (in_classes) {
+    try_classes(*head.side->classes);
+  } else if (level != Level::kFast && ClassLayoutOf(head.dtype).has_value() && chunk.size() >= kMinClassBytes &&
+             HasZerosOrOneSign(chunk, Describe(*ClassLayoutOf(head.dtype)).word_bytes)) {
+    try_classes(PlainClassSide(head.dtype));
+  }
   bool repetitive = LooksRepetitive(chunk);
   if (float_fields) {
     contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
       return EncodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), chunk, target, scratch);
     });
   }
-  if (!float_fields || small) {
+  if ((!float_fields && !in_classes) || small) {
     bool rotate = IsFloat(head.dtype);
     contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);
@@ -146,6 +187,13 @@ Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index
     FLYWEIGHT_TRY(
         DecodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), payload, chunk, scratch, checksum));
     return checksum;
+  }
+  if (codec == static_cast<uint8_t>(CodecId::kClasses)) {
+    if (!ClassLayoutOf(head.dtype)) return Error{ErrorCode::kCorrupt, 0, "a class chunk of words that have no classes"};
+    const ClassSide plain = PlainClassSide(head.dtype);
+    const ClassSide& side = head.side->classes ? *head.side->classes : plain;
+    FLYWEIGHT_TRY(DecodeClassChunk(side, FirstClassWord(head, side, chunk_index), payload, chunk, scratch));
+    return Xxh3(chunk);
   }
   FLYWEIGHT_TRY(DecodeSimpleChunk(head, codec, payload, chunk, scratch));
   return Xxh3(chunk);

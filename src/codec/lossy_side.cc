@@ -92,7 +92,7 @@ Result<RecordPlan> PlanLossyRecord(const ByteSource& source, uint64_t offset, ui
     side->lossy->halves = std::move(inner.head);
   }
   plan.head.side = std::move(side);
-  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes.zstd);
+  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes);
   return plan;
 }
 

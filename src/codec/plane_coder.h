@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/aligned_buffer.h"
 #include "base/bytes.h"
 #include "entropy/zstd_coder.h"
 #include "flyweight/result.h"
@@ -8,7 +9,7 @@
 namespace flyweight {
 
 /// Codes one byte plane by the cheapest of the methods of docs/format.md section 3.1.
-enum class PlaneMethod : uint8_t { kStored = 0, kConstant = 1, kZstd = 2, kMaskedBits = 3 };
+enum class PlaneMethod : uint8_t { kStored = 0, kConstant = 1, kZstd = 2, kMaskedBits = 3, kRans = 4 };
 
 inline constexpr size_t kPlaneHeaderBytes = 5;
 
@@ -16,11 +17,12 @@ inline constexpr size_t kPlaneHeaderBytes = 5;
 struct PlaneScratch {
   ZstdCoder zstd;
   MaskedPlan masked_plan;
+  AlignedBuffer trial;
 };
 
-/// Chooses by estimate: constant, masked bits, zstd where the order-0 entropy promises at least 3 %, else stored; zstd
-/// is also kept only if it is smaller. Precondition: target.size() >= kPlaneHeaderBytes + plane.size(); an empty plane
-/// is stored. Returns the bytes written, never more than that.
+/// Chooses by estimate: constant, masked bits, rANS where the order-0 entropy promises at least 0.3 %, zstd where a
+/// sample of the plane repeats itself, else stored. Precondition: target.size() >= kPlaneHeaderBytes + plane.size(); an
+/// empty plane is stored. Returns the bytes written, never more than that.
 size_t EncodePlane(ByteSpan plane, MutableByteSpan target, PlaneScratch& scratch);
 
 /// A coded plane that was parsed but not yet decoded.

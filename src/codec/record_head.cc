@@ -26,6 +26,9 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, cons
   } else if (transform == static_cast<uint8_t>(TransformId::kLossy)) {
     side->transform = TransformId::kLossy;
     FLYWEIGHT_ASSIGN(side->lossy, ReadLossySide(cursor, head, zstd));
+  } else if (transform == static_cast<uint8_t>(TransformId::kClasses)) {
+    side->transform = TransformId::kClasses;
+    FLYWEIGHT_ASSIGN(side->classes, ReadClassSide(cursor));
   } else if (transform != static_cast<uint8_t>(TransformId::kNone)) {
     return Error{ErrorCode::kUnsupportedFeature, 10, "record head: unknown transform " + std::to_string(transform)};
   }
@@ -42,10 +45,12 @@ void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elem
   head.chunk_count = CeilDiv(decoded_bytes, head.chunk_bytes);
 }
 
-std::vector<std::byte> WriteRecordHead(const RecordHead& head, ZstdCoder& zstd) {
+std::vector<std::byte> WriteRecordHead(const RecordHead& head, PlaneScratch& planes) {
+  ZstdCoder& zstd = planes.zstd;
   ByteWriter side;
   if (head.side->floats) WriteFloatSide(*head.side->floats, zstd, side);
   if (head.side->lossy) WriteLossySide(*head.side->lossy, zstd, side);
+  if (head.side->classes) WriteClassSide(*head.side->classes, planes, side);
   ByteWriter writer;
   writer.Write(kRecordMagic);
   writer.Write(static_cast<uint32_t>(kRecordHeadMinBytes + side.size()));
@@ -73,7 +78,10 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
   plan.level = level;
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
   auto side = std::make_shared<RecordHead::Side>();
-  if (std::optional<FloatLayout> layout = LayoutOf(dtype)) {
+  FLYWEIGHT_ASSIGN(side->classes, PlanClassSide(source, offset, size_bytes, dtype, shape, level, scratch));
+  if (side->classes) {
+    side->transform = TransformId::kClasses;
+  } else if (std::optional<FloatLayout> layout = LayoutOf(dtype)) {
     uint64_t word_bytes = Describe(*layout).word_bytes;
     uint64_t word_count = size_bytes / word_bytes;
     if (word_count >= kMinFloatWords) {
@@ -83,7 +91,7 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     }
   }
   plan.head.side = std::move(side);
-  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes.zstd);
+  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes);
   return plan;
 }
 
@@ -134,6 +142,9 @@ Result<RecordHead> ParseRecordHead(ByteSpan bytes) {
   FLYWEIGHT_ASSIGN(head.side, ReadSide(transform, head, body.subspan(kRecordHeadMinBytes - sizeof(uint64_t))));
   if (head.side->floats && LayoutOf(known) != head.side->floats->layout) {
     return Error{ErrorCode::kCorrupt, 8, "record head: the float layout does not fit the dtype"};
+  }
+  if (head.side->classes && ClassLayoutOf(known) != head.side->classes->layout) {
+    return Error{ErrorCode::kCorrupt, 8, "record head: the layout of classes does not fit the dtype"};
   }
   return head;
 }

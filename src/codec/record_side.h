@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "codec/class_side.h"
 #include "codec/codec_id.h"
 #include "codec/float_side.h"
 #include "codec/record.h"
@@ -20,13 +21,14 @@ struct RecordHead::Side {
   TransformId transform = TransformId::kNone;
   std::optional<FloatSide> floats;
   std::optional<LossySide> lossy;
+  std::optional<ClassSide> classes;
 };
 
 /// Fills in everything of a head but its side information.
 void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head);
 
 /// The bytes of a head.
-std::vector<std::byte> WriteRecordHead(const RecordHead& head, ZstdCoder& zstd);
+std::vector<std::byte> WriteRecordHead(const RecordHead& head, PlaneScratch& planes);
 
 /// The dtype that a tensor's record is encoded as: block types are bytes to every codec.
 inline DType RecordDType(DType dtype) { return IsBlockType(Describe(dtype)) ? DType::kOpaque : dtype; }

@@ -1,0 +1,261 @@
+// Decides whether a tensor is coded in classes, by which rows and columns, and the tables that its chunks share, from a
+// sample of whole rows.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/checked.h"
+#include "codec/class_codec.h"
+#include "codec/class_side.h"
+#include "codec/float_side.h"
+#include "codec/record_side.h"
+#include "codec/scratch.h"
+#include "transform/recentre/recentre.h"
+
+namespace flyweight {
+namespace {
+
+constexpr uint64_t kMinWords = 4096;
+constexpr uint64_t kMinSide = 8;
+constexpr uint64_t kSampleWords = uint64_t{1} << 20;
+constexpr uint64_t kSegmentWords = uint64_t{1} << 14;
+constexpr uint64_t kGlanceWords = uint64_t{1} << 12;
+constexpr size_t kModeStride = 5;
+constexpr unsigned kFloatContextBits = 2;
+constexpr unsigned kF8ContextBits = 4;
+// Below Level::kHigh a tensor with this part of zeros is coded in classes.
+constexpr double kManyZeros = 1.0 / 50;
+
+// Heads of whole rows of the widest matrix, in segments spread over the tensor.
+struct Sample {
+  std::vector<std::byte> heads;      ///< as they are coded
+  std::vector<std::byte> wide;       ///< F8 only: the same magnitudes as 16-bit heads
+  std::vector<uint64_t> first_word;  ///< of each segment
+  uint64_t segment_words = 0;
+  size_t head_bytes = 2;
+
+  uint64_t word_count() const { return heads.size() / head_bytes; }
+  const std::byte* scales() const { return wide.empty() ? heads.data() : wide.data(); }
+  size_t scale_bytes() const { return wide.empty() ? head_bytes : 2; }
+};
+
+struct Input {
+  const ByteSource& source;
+  uint64_t offset;
+  uint64_t word_count;
+  DType dtype;
+  ClassLayout layout;
+  const ClassLayoutInfo& info;
+};
+
+// Row lengths to try, the widest first.
+std::vector<uint64_t> RowLengths(const Shape& shape, const Input& input) {
+  std::vector<uint64_t> lengths;
+  uint64_t words_per_element = ElementBytes(input.dtype) / input.info.word_bytes;
+  uint64_t rows = 1;
+  for (size_t d = 0; d + 1 < shape.size() && d < 3; ++d) {
+    std::optional<uint64_t> product = CheckedMul(rows, shape[d]);
+    if (!product || *product == 0) break;
+    rows = *product;
+    uint64_t columns = input.word_count / rows;
+    if (rows * columns != input.word_count || columns % words_per_element != 0) break;
+    bool worthwhile = rows >= kMinSide && columns >= kMinSide && columns <= kMaxColumns;
+    if (worthwhile && (lengths.empty() || lengths.back() != columns)) lengths.push_back(columns);
+  }
+  return lengths;
+}
+
+// Reads `count` words and appends their heads.
+Status AppendHeads(const Input& input, uint64_t first_word, uint64_t count, CodecScratch::Impl& scratch,
+                   Sample& sample) {
+  const size_t word_bytes = input.info.word_bytes;
+  for (uint64_t done = 0; done < count; done += kSegmentWords) {
+    uint64_t step = std::min(kSegmentWords, count - done);
+    uint64_t at = input.offset + (first_word + done) * word_bytes;
+    scratch.trial.Resize(kSegmentWords * word_bytes);
+    FLYWEIGHT_TRY(input.source.ReadAt(at, {scratch.trial.data(), step * word_bytes}));
+    size_t old_bytes = sample.heads.size();
+    sample.heads.resize(old_bytes + step * sample.head_bytes);
+    std::byte* heads = sample.heads.data() + old_bytes;
+    if (input.info.low_plane_count == 0) {
+      std::memcpy(heads, scratch.trial.data(), step * word_bytes);
+    } else {
+      scratch.low.Resize(kSegmentWords * input.info.low_plane_count);
+      SplitFloats(static_cast<FloatLayout>(input.layout), scratch.trial.data(), step, heads, scratch.low.data(),
+                  kSegmentWords);
+    }
+  }
+  return {};
+}
+
+Result<Sample> TakeSample(const Input& input, uint64_t row_words, uint64_t wanted_words, CodecScratch::Impl& scratch) {
+  Sample sample;
+  sample.head_bytes = input.info.head_bytes;
+  uint64_t row_count = input.word_count / row_words;
+  uint64_t segment_rows = std::max<uint64_t>(1, kSegmentWords / row_words);
+  uint64_t segments = CeilDiv(wanted_words, segment_rows * row_words);
+  if (segments * segment_rows >= row_count) segment_rows = row_count, segments = 1;
+  sample.segment_words = segment_rows * row_words;
+  for (uint64_t s = 0; s < segments; ++s) {
+    uint64_t first_row = segments == 1 ? 0 : (row_count - segment_rows) * s / (segments - 1);
+    sample.first_word.push_back(first_row * row_words);
+    FLYWEIGHT_TRY(AppendHeads(input, first_row * row_words, sample.segment_words, scratch, sample));
+  }
+  if (input.layout == ClassLayout::kF8) {
+    sample.wide.resize(2 * sample.heads.size());
+    WidenF8(input.dtype, sample.heads.data(), sample.heads.size(), sample.wide.data());
+  }
+  return sample;
+}
+
+struct Classes {
+  std::vector<int8_t> rows, columns;
+  float row_reference = 0;
+};
+
+Classes MeasureClasses(const Sample& sample, uint64_t columns, unsigned context_bits) {
+  uint64_t row_count = sample.word_count() / columns;
+  std::vector<float> means(row_count), sums(columns, 0.0F);
+  for (uint64_t row = 0; row < row_count; ++row) {
+    const std::byte* heads = sample.scales() + row * columns * sample.scale_bytes();
+    means[row] = MeanMagnitude(heads, sample.scale_bytes(), columns);
+    AddMagnitudes(heads, sample.scale_bytes(), columns, sums.data());
+  }
+  Classes classes;
+  std::vector<float> sorted = means;
+  classes.row_reference = PositiveMedian(sorted);
+  for (float mean : means) classes.rows.push_back(ClassOf(mean, classes.row_reference, context_bits));
+  sorted = sums;
+  float column_reference = PositiveMedian(sorted);
+  for (float sum : sums) classes.columns.push_back(ClassOf(sum, column_reference, context_bits));
+  return classes;
+}
+
+// Histograms of the sample for one way of classing it.
+struct Counts {
+  uint8_t base = 0;
+  std::vector<ByteHistogram> contexts;
+};
+
+Counts CountSample(const Sample& sample, const ClassSide& side, const Classes& classes, size_t stride) {
+  const uint64_t columns = side.column_count;
+  const size_t count = sample.word_count();
+  ClassField field{side.by_rows ? classes.rows.data() : nullptr,
+                   side.by_columns ? classes.columns.data() : nullptr,
+                   columns,
+                   0,
+                   side.context_bits,
+                   side.shifts()};
+  std::vector<uint8_t> contexts(count), shifts(count);
+  field.Expand(count, contexts.data(), shifts.data());
+  std::vector<uint8_t> symbols(count), signs(count), nibbles(count), bits(count), outside(count);
+  Counts counts;
+  counts.contexts.resize(side.context_count());
+  if (side.layout != ClassLayout::kF8) {
+    ByteHistogram exponents{};
+    for (size_t i = 0; i < count; i += stride) {
+      unsigned exponent = sample.head_bytes == 2 ? LoadLe<uint16_t>(sample.heads.data() + 2 * i) >> 7 & 0xFFU
+                                                 : static_cast<unsigned>(sample.heads[i]) >> 2 & 31U;
+      ++exponents[(exponent - shifts[i]) & 0xFF];
+    }
+    counts.base = ChooseExponentBase(exponents);
+  }
+  SplitHeads(side.layout, sample.heads.data(), count, side.shifts() ? shifts.data() : nullptr, counts.base,
+             {symbols.data(), signs.data(), nibbles.data(), bits.data(), outside.data()});
+  for (size_t i = 0; i < count; i += stride) {
+    if (outside[i] == 0) ++counts.contexts[contexts[i]][symbols[i]];
+  }
+  return counts;
+}
+
+double EntropyBits(const Counts& counts) {
+  double bits = 0;
+  for (const ByteHistogram& context : counts.contexts) {
+    uint64_t total = 0;
+    for (uint32_t count : context) total += count;
+    bits += EntropyBitsPerSymbol(context) * static_cast<double>(total);
+  }
+  return bits;
+}
+
+double ClassBits(std::span<const int8_t> classes) {
+  ByteHistogram counts{};
+  for (int8_t c : classes) ++counts[static_cast<uint8_t>(c + kClassLimit)];
+  return EntropyBitsPerSymbol(counts) * static_cast<double>(classes.size()) + 8.0 * 40;
+}
+
+// Picks rows, columns, both or neither for one row length; keeps it in `best` where it beats what is there.
+void TryRowLength(const Sample& sample, const Input& input, uint64_t columns, double& best_bits, ClassSide& best,
+                  Classes& best_classes) {
+  unsigned context_bits = input.layout == ClassLayout::kF8 ? kF8ContextBits : kFloatContextBits;
+  Classes classes = MeasureClasses(sample, columns, input.layout == ClassLayout::kF8 ? 1 : context_bits);
+  auto chunk_words = ChunkBytesFor(input.dtype) / input.info.word_bytes;
+  double rows_stored = static_cast<double>(input.word_count / columns + input.word_count / chunk_words);
+  double scale = static_cast<double>(input.word_count) / static_cast<double>(sample.word_count() / kModeStride);
+  for (int mode = 1; mode <= 3; ++mode) {
+    ClassSide side;
+    side.layout = input.layout;
+    side.by_rows = (mode & 1) != 0;
+    side.by_columns = (mode & 2) != 0;
+    side.context_bits = context_bits;
+    side.column_count = columns;
+    double bits = EntropyBits(CountSample(sample, side, classes, kModeStride)) * scale;
+    if (side.by_rows) bits += ClassBits(classes.rows) / static_cast<double>(classes.rows.size()) * rows_stored;
+    if (side.by_columns) bits += ClassBits(classes.columns);
+    if (bits >= best_bits) continue;
+    best_bits = bits;
+    best = std::move(side);
+    best_classes = classes;
+  }
+}
+
+// Below Level::kHigh: whether the other coder would leave much lying.
+bool IsSpecial(const Sample& glance, ClassLayout layout) {
+  if (layout == ClassLayout::kF8) return true;
+  size_t zeros = 0, negative = 0, count = glance.word_count();
+  for (size_t i = 0; i < count; ++i) {
+    unsigned head = glance.head_bytes == 2 ? LoadLe<uint16_t>(glance.heads.data() + 2 * i)
+                                           : static_cast<unsigned>(glance.heads[i]) << 8;
+    zeros += (head & 0x7FFF) == 0;
+    negative += head >> 15;
+  }
+  bool one_sign = negative == 0 || negative == count;
+  return one_sign || static_cast<double>(zeros) > kManyZeros * static_cast<double>(count);
+}
+
+}  // namespace
+
+Result<std::optional<ClassSide>> PlanClassSide(const ByteSource& source, uint64_t offset, uint64_t size_bytes,
+                                               DType dtype, const Shape& shape, Level level,
+                                               CodecScratch& codec_scratch) {
+  std::optional<ClassLayout> layout = ClassLayoutOf(dtype);
+  if (!layout || level == Level::kFast) return std::optional<ClassSide>();
+  CodecScratch::Impl& scratch = codec_scratch.impl();
+  const ClassLayoutInfo& info = Describe(*layout);
+  Input input{source, offset, size_bytes / info.word_bytes, dtype, *layout, info};
+  if (input.word_count < kMinWords) return std::optional<ClassSide>();
+  if (level == Level::kBalanced) {
+    FLYWEIGHT_ASSIGN(Sample glance, TakeSample(input, 64, kGlanceWords, scratch));
+    if (!IsSpecial(glance, *layout)) return std::optional<ClassSide>();
+  }
+
+  std::vector<uint64_t> lengths = RowLengths(shape, input);
+  uint64_t row_words = lengths.empty() ? std::min(input.word_count, kSegmentWords) : lengths.front();
+  FLYWEIGHT_ASSIGN(Sample sample, TakeSample(input, row_words, kSampleWords, scratch));
+  ClassSide side;
+  side.layout = *layout;
+  Classes classes;
+  double scale = static_cast<double>(input.word_count) / static_cast<double>(sample.word_count() / kModeStride);
+  double best_bits = EntropyBits(CountSample(sample, side, classes, kModeStride)) * scale;
+  for (uint64_t columns : lengths) TryRowLength(sample, input, columns, best_bits, side, classes);
+
+  Counts counts = CountSample(sample, side, classes, 1);
+  side.base = counts.base;
+  side.tables = BuildClassTables(counts.contexts, ClassPrecisionBits(side.context_count()), true);
+  side.encoder = std::make_shared<const ContextEncoder>(*side.tables);
+  side.row_reference = classes.row_reference;
+  if (side.by_columns) side.column_classes = std::move(classes.columns);
+  return std::optional<ClassSide>(std::move(side));
+}
+
+}  // namespace flyweight
