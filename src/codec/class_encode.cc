@@ -119,7 +119,7 @@ void ExpandClasses(DType dtype, uint64_t first_word, Encoding& e) {
                    first_word,
                    e.side.context_bits,
                    e.side.shifts()};
-  field.Expand(e.word_count, e.contexts, e.shifts);
+  field.Expand(0, e.word_count, e.contexts, e.shifts);
 }
 
 template <typename T>

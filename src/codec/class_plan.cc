@@ -20,7 +20,8 @@ constexpr uint64_t kMinSide = 8;
 constexpr uint64_t kSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kSegmentWords = uint64_t{1} << 14;
 constexpr uint64_t kGlanceWords = uint64_t{1} << 12;
-constexpr size_t kModeStride = 5;
+constexpr size_t kModeWords = size_t{1} << 16;
+constexpr size_t kModeRun = 64;
 constexpr unsigned kFloatContextBits = 2;
 constexpr unsigned kF8ContextBits = 4;
 // Below Level::kHigh a tensor with this part of zeros is coded in classes.
@@ -137,35 +138,63 @@ struct Counts {
   std::vector<ByteHistogram> contexts;
 };
 
-Counts CountSample(const Sample& sample, const ClassSide& side, const Classes& classes, size_t stride) {
-  const uint64_t columns = side.column_count;
-  const size_t count = sample.word_count();
-  ClassField field{side.by_rows ? classes.rows.data() : nullptr,
-                   side.by_columns ? classes.columns.data() : nullptr,
-                   columns,
-                   0,
-                   side.context_bits,
-                   side.shifts()};
-  std::vector<uint8_t> contexts(count), shifts(count);
-  field.Expand(count, contexts.data(), shifts.data());
-  std::vector<uint8_t> symbols(count), signs(count), nibbles(count), bits(count), outside(count);
+// Cuts counts of whole exponents down to the window that holds most of them.
+Counts Narrow(std::span<const std::array<uint32_t, 1024>> wide, bool has_exponents) {
   Counts counts;
-  counts.contexts.resize(side.context_count());
-  if (side.layout != ClassLayout::kF8) {
+  if (has_exponents) {
     ByteHistogram exponents{};
-    for (size_t i = 0; i < count; i += stride) {
-      unsigned exponent = sample.head_bytes == 2 ? LoadLe<uint16_t>(sample.heads.data() + 2 * i) >> 7 & 0xFFU
-                                                 : static_cast<unsigned>(sample.heads[i]) >> 2 & 31U;
-      ++exponents[(exponent - shifts[i]) & 0xFF];
+    for (const auto& context : wide) {
+      for (size_t i = 0; i < context.size(); ++i) exponents[i >> 2] += context[i];
     }
     counts.base = ChooseExponentBase(exponents);
   }
-  SplitHeads(side.layout, sample.heads.data(), count, side.shifts() ? shifts.data() : nullptr, counts.base,
-             {symbols.data(), signs.data(), nibbles.data(), bits.data(), outside.data()});
-  for (size_t i = 0; i < count; i += stride) {
-    if (outside[i] == 0) ++counts.contexts[contexts[i]][symbols[i]];
+  for (const auto& context : wide) {
+    ByteHistogram& narrow = counts.contexts.emplace_back();
+    for (size_t symbol = 0; symbol < 256; ++symbol) narrow[symbol] = context[(size_t{counts.base} * 4 + symbol) & 1023];
   }
   return counts;
+}
+
+// Counts about `wanted` words, in runs spread over the sample whose places jitter: a fixed stride would see the same
+// columns again and again.
+Counts CountSample(const Sample& sample, const ClassSide& side, const Classes& classes, size_t wanted) {
+  const size_t total = sample.word_count();
+  const size_t run = wanted >= total ? std::min(total, kSegmentWords) : kModeRun;
+  const size_t run_count = wanted >= total ? CeilDiv(total, run) : std::max<size_t>(1, wanted / run);
+  ClassField field{side.by_rows ? classes.rows.data() : nullptr,
+                   side.by_columns ? classes.columns.data() : nullptr,
+                   side.column_count,
+                   0,
+                   side.context_bits,
+                   side.shifts()};
+  std::vector<uint8_t> contexts(run), shifts(run);
+  std::vector<std::array<uint32_t, 1024>> wide(side.context_count());
+  const size_t step = total / run_count;
+  uint32_t random = 1;
+  for (size_t r = 0; r < run_count; ++r) {
+    random = random * 1664525 + 1013904223;
+    size_t room = step > run ? step - run + 1 : 1;
+    size_t begin = wanted >= total ? r * run : std::min(r * step + (uint64_t{random} * room >> 32), total - run);
+    size_t count = std::min(run, total - begin);
+    const std::byte* heads = sample.heads.data() + begin * sample.head_bytes;
+    field.Expand(begin, count, contexts.data(), shifts.data());
+    if (!side.shifts()) {
+      for (size_t i = 0; i < count; ++i) ++wide[contexts[i]][static_cast<unsigned>(heads[i]) & 127U];
+      continue;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      unsigned exponent, mantissa;
+      if (sample.head_bytes == 2) {
+        auto head = LoadLe<uint16_t>(heads + 2 * i);
+        exponent = head >> 7 & 0xFFU, mantissa = head >> 5 & 3U;
+      } else {
+        auto head = static_cast<unsigned>(heads[i]);
+        exponent = head >> 2 & 31U, mantissa = head & 3U;
+      }
+      ++wide[contexts[i]][((exponent - shifts[i]) & 0xFF) << 2 | mantissa];
+    }
+  }
+  return Narrow(wide, side.shifts());
 }
 
 double EntropyBits(const Counts& counts) {
@@ -191,7 +220,8 @@ void TryRowLength(const Sample& sample, const Input& input, uint64_t columns, do
   Classes classes = MeasureClasses(sample, columns, input.layout == ClassLayout::kF8 ? 1 : context_bits);
   auto chunk_words = ChunkBytesFor(input.dtype) / input.info.word_bytes;
   double rows_stored = static_cast<double>(input.word_count / columns + input.word_count / chunk_words);
-  double scale = static_cast<double>(input.word_count) / static_cast<double>(sample.word_count() / kModeStride);
+  double scale =
+      static_cast<double>(input.word_count) / static_cast<double>(std::min<uint64_t>(sample.word_count(), kModeWords));
   for (int mode = 1; mode <= 3; ++mode) {
     ClassSide side;
     side.layout = input.layout;
@@ -199,7 +229,7 @@ void TryRowLength(const Sample& sample, const Input& input, uint64_t columns, do
     side.by_columns = (mode & 2) != 0;
     side.context_bits = context_bits;
     side.column_count = columns;
-    double bits = EntropyBits(CountSample(sample, side, classes, kModeStride)) * scale;
+    double bits = EntropyBits(CountSample(sample, side, classes, kModeWords)) * scale;
     if (side.by_rows) bits += ClassBits(classes.rows) / static_cast<double>(classes.rows.size()) * rows_stored;
     if (side.by_columns) bits += ClassBits(classes.columns);
     if (bits >= best_bits) continue;
@@ -245,11 +275,12 @@ Result<std::optional<ClassSide>> PlanClassSide(const ByteSource& source, uint64_
   ClassSide side;
   side.layout = *layout;
   Classes classes;
-  double scale = static_cast<double>(input.word_count) / static_cast<double>(sample.word_count() / kModeStride);
-  double best_bits = EntropyBits(CountSample(sample, side, classes, kModeStride)) * scale;
+  double scale =
+      static_cast<double>(input.word_count) / static_cast<double>(std::min<uint64_t>(sample.word_count(), kModeWords));
+  double best_bits = EntropyBits(CountSample(sample, side, classes, kModeWords)) * scale;
   for (uint64_t columns : lengths) TryRowLength(sample, input, columns, best_bits, side, classes);
 
-  Counts counts = CountSample(sample, side, classes, 1);
+  Counts counts = CountSample(sample, side, classes, sample.word_count());
   side.base = counts.base;
   side.tables = BuildClassTables(counts.contexts, ClassPrecisionBits(side.context_count()), true);
   side.encoder = std::make_shared<const ContextEncoder>(*side.tables);

@@ -37,35 +37,52 @@ ContextDecoder::ContextDecoder(const FrequencyTables& tables)
   }
 }
 
-Status ContextDecoder::Decode(ByteSpan stream, std::span<const uint8_t> contexts, std::span<uint8_t> values,
-                              MutableByteSpan carried) const {
-  const size_t lanes = LanesFor(values.size());
-  if (stream.size() < lanes * sizeof(uint32_t))
+Status ContextDecoder::Stream::Begin(const ContextDecoder& decoder, ByteSpan stream, size_t value_count) {
+  decoder_ = &decoder;
+  lanes_ = LanesFor(value_count);
+  const size_t state_bytes = lanes_ * sizeof(uint32_t);
+  if (stream.size() < state_bytes)
     return Error{ErrorCode::kTruncated, stream.size(), "coded bytes: the states are cut off"};
-  uint32_t states[kContextLanes] = {};
-  std::memcpy(states, stream.data(), lanes * sizeof(uint32_t));
-  const auto* words = reinterpret_cast<const uint8_t*>(stream.data()) + lanes * sizeof(uint32_t);
-  DecodeContextsArgs args{slots_.data(),
+  std::memcpy(states_, stream.data(), state_bytes);
+  position_ = reinterpret_cast<const uint8_t*>(stream.data()) + state_bytes;
+  end_ = reinterpret_cast<const uint8_t*>(stream.data()) + stream.size();
+  return {};
+}
+
+void ContextDecoder::Stream::Next(std::span<const uint8_t> contexts, std::span<uint8_t> values) {
+  DecodeContextsArgs args{decoder_->slots_.data(),
                           contexts.empty() ? nullptr : contexts.data(),
-                          states,
-                          words,
-                          reinterpret_cast<const uint8_t*>(stream.data()) + stream.size(),
+                          states_,
+                          position_,
+                          end_,
                           values.data(),
-                          values.size() / lanes,
-                          precision_bits_};
-  if (lanes == kContextLanes) {
+                          values.size() / lanes_,
+                          decoder_->precision_bits_};
+  if (lanes_ == kContextLanes) {
     kDecodeContexts.Pick()(args);
   } else {
-    for (size_t row = 0; row < args.row_count; ++row) DecodeContextRow(args, lanes);
+    for (size_t row = 0; row < args.row_count; ++row) DecodeContextRow(args, lanes_);
   }
-  DecodeContextRow(args, values.size() % lanes);
-  bool sound = args.stream == args.stream_end;
-  for (size_t lane = 0; lane < lanes; ++lane) {
-    sound &= carried.empty() ? states[lane] == kLowerBound : states[lane] >> 16 == 1;
-    if (!carried.empty()) StoreLe(carried.data() + 2 * lane, static_cast<uint16_t>(states[lane]));
+  DecodeContextRow(args, values.size() % lanes_);
+  position_ = args.stream;
+}
+
+Status ContextDecoder::Stream::End(MutableByteSpan carried) const {
+  bool sound = position_ == end_;
+  for (size_t lane = 0; lane < lanes_; ++lane) {
+    sound &= carried.empty() ? states_[lane] == kLowerBound : states_[lane] >> 16 == 1;
+    if (!carried.empty()) StoreLe(carried.data() + 2 * lane, static_cast<uint16_t>(states_[lane]));
   }
   if (!sound) return Error{ErrorCode::kCorrupt, 0, "coded bytes: the stream does not end as it must"};
   return {};
+}
+
+Status ContextDecoder::Decode(ByteSpan stream, std::span<const uint8_t> contexts, std::span<uint8_t> values,
+                              MutableByteSpan carried) const {
+  Stream running;
+  FLYWEIGHT_TRY(running.Begin(*this, stream, values.size()));
+  running.Next(contexts, values);
+  return running.End(carried);
 }
 
 ContextEncoder::ContextEncoder(const FrequencyTables& tables) : precision_bits_(tables.precision_bits) {

@@ -6,6 +6,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/bytes.h"
+#include "entropy/context_rans/context_kernels.h"
 #include "entropy/context_rans/frequency_table.h"
 #include "flyweight/result.h"
 
@@ -18,6 +19,9 @@ class ContextDecoder {
 
   size_t context_count() const { return context_count_; }
 
+  /// A stream on its way through decoding.
+  class Stream;
+
   /// Decodes `values.size()` bytes from `stream`, which must be used up (docs/format.md section 3.7.2). `contexts` has
   /// one context a value, all under context_count(), or is empty where there is one context. `carried` has
   /// CarriedContextBytes(values.size()) bytes, which are restored too, or none. kContextReadAhead bytes must be
@@ -29,6 +33,26 @@ class ContextDecoder {
   size_t context_count_;
   int precision_bits_;
   std::vector<uint32_t> slots_;
+};
+
+/// Decode in pieces, so that contexts and values stay in the first-level cache. The decoder must outlive it.
+class ContextDecoder::Stream {
+ public:
+  /// Errors: kTruncated.
+  Status Begin(const ContextDecoder& decoder, ByteSpan stream, size_t value_count);
+
+  /// The next values; but for the last call their count must be a multiple of kContextLanes.
+  void Next(std::span<const uint8_t> contexts, std::span<uint8_t> values);
+
+  /// After all values. Errors: kCorrupt where the stream does not end as it must.
+  Status End(MutableByteSpan carried) const;
+
+ private:
+  const ContextDecoder* decoder_ = nullptr;
+  size_t lanes_ = 0;
+  const uint8_t* position_ = nullptr;
+  const uint8_t* end_ = nullptr;
+  uint32_t states_[kContextLanes] = {};
 };
 
 /// Tables ready for encoding.

@@ -7,13 +7,22 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "simd/isa.h"
+#include "transform/class_fields/class_kernels.h"
 
 namespace flyweight {
 namespace {
 
-constexpr size_t kStep = 512;
+constexpr size_t kStep = 4096;
 constexpr uint8_t kNoShifts[kStep] = {};
-constexpr unsigned kExponentWindow = 64;
+constexpr int8_t kNoColumns[kStep] = {};
+
+constexpr IsaTable<decltype(&scalar::ExpandShifted)> kExpandShifted = FLYWEIGHT_ISA_TABLE(ExpandShifted);
+constexpr IsaTable<decltype(&scalar::ExpandContexts)> kExpandContexts = FLYWEIGHT_ISA_TABLE(ExpandContexts);
+constexpr IsaTable<decltype(&scalar::Split16)> kSplit16 = FLYWEIGHT_ISA_TABLE(Split16);
+constexpr IsaTable<decltype(&scalar::Split8)> kSplit8 = FLYWEIGHT_ISA_TABLE(Split8);
+constexpr IsaTable<decltype(&scalar::Join16)> kJoin16 = FLYWEIGHT_ISA_TABLE(Join16);
+constexpr IsaTable<decltype(&scalar::Join8)> kJoin8 = FLYWEIGHT_ISA_TABLE(Join8);
 
 constexpr ClassLayoutInfo kLayouts[] = {{2, 2, 0}, {2, 1, 1}, {4, 2, 2}, {1, 1, 0}};
 
@@ -26,60 +35,6 @@ int64_t Log2Of(uint32_t mantissa24) {
     if (m >> 32) m >>= 1, result |= int64_t{1} << bit;
   }
   return result;
-}
-
-void ExpandShifted(const int8_t* columns, size_t count, int row, unsigned bits, uint8_t* contexts, uint8_t* shifts) {
-  const auto mask = static_cast<uint8_t>((1U << bits) - 1);
-  for (size_t j = 0; j < count; ++j) {
-    // Biased by 128, so that the shift works on unsigned numbers.
-    auto biased = static_cast<unsigned>((columns != nullptr ? columns[j] : 0) + row + 128);
-    contexts[j] = static_cast<uint8_t>(biased & mask);
-    shifts[j] = static_cast<uint8_t>((biased >> bits) - (128U >> bits));
-  }
-}
-
-void ExpandContexts(const int8_t* columns, size_t count, int row, unsigned bits, uint8_t* contexts) {
-  const int last = (1 << bits) - 1, middle = (1 << bits) / 2;
-  for (size_t j = 0; j < count; ++j)
-    contexts[j] = static_cast<uint8_t>(std::clamp((columns != nullptr ? columns[j] : 0) + row + middle, 0, last));
-}
-
-void Split16(const std::byte* heads, size_t count, const uint8_t* shifts, unsigned base, HeadFields f) {
-  for (size_t i = 0; i < count; ++i) {
-    auto head = LoadLe<uint16_t>(heads + 2 * i);
-    auto distance = static_cast<uint8_t>((head >> 7) - shifts[i] - base);
-    f.symbols[i] = static_cast<uint8_t>(distance << 2 | (head >> 5 & 3));
-    f.outside[i] = distance >= kExponentWindow;
-    f.signs[i] = static_cast<uint8_t>(head >> 15);
-    f.nibbles[i] = head & 15;
-    f.bits[i] = head >> 4 & 1;
-  }
-}
-
-void Split8(const std::byte* heads, size_t count, const uint8_t* shifts, unsigned base, HeadFields f) {
-  for (size_t i = 0; i < count; ++i) {
-    auto head = static_cast<uint8_t>(heads[i]);
-    auto distance = static_cast<uint8_t>((head >> 2 & 31) - shifts[i] - base);
-    f.symbols[i] = static_cast<uint8_t>(distance << 2 | (head & 3));
-    f.outside[i] = distance >= kExponentWindow;
-    f.signs[i] = head >> 7;
-  }
-}
-
-void Join16(const HeadFields& f, size_t count, const uint8_t* __restrict shifts, unsigned base,
-            std::byte* __restrict heads) {
-  for (size_t i = 0; i < count; ++i) {
-    unsigned exponent = ((f.symbols[i] >> 2) + shifts[i] + base) & 0xFF;
-    unsigned mantissa = (f.symbols[i] & 3U) << 5 | unsigned{f.bits[i]} << 4 | f.nibbles[i];
-    StoreLe(heads + 2 * i, static_cast<uint16_t>(unsigned{f.signs[i]} << 15 | exponent << 7 | mantissa));
-  }
-}
-
-void Join8(const HeadFields& f, size_t count, const uint8_t* shifts, unsigned base, std::byte* heads) {
-  for (size_t i = 0; i < count; ++i) {
-    unsigned exponent = ((f.symbols[i] >> 2) + shifts[i] + base) & 31;
-    heads[i] = static_cast<std::byte>(unsigned{f.signs[i]} << 7 | exponent << 2 | (f.symbols[i] & 3U));
-  }
 }
 
 // The magnitudes of an 8-bit float as heads of 16 bits; what is no number counts as nothing.
@@ -109,25 +64,29 @@ std::optional<ClassLayout> ClassLayoutOf(DType dtype) {
   return std::nullopt;
 }
 
-void ClassField::Expand(size_t count, uint8_t* contexts, uint8_t* shifts_out) const {
+void ClassField::Expand(uint64_t begin, size_t count, uint8_t* contexts, uint8_t* shifts_out) const {
   if (column_count == 0) {
     std::memset(contexts, shifts ? 0 : (1 << context_bits) / 2, count);
-    if (shifts_out != nullptr) std::memset(shifts_out, 0, count);
+    if (shifts) std::memset(shifts_out, 0, count);
     return;
   }
-  uint64_t row = 0, column = first_word % column_count;
+  auto expand_shifted = kExpandShifted.Pick();
+  auto expand_contexts = kExpandContexts.Pick();
+  uint64_t row = (first_word + begin) / column_count - first_word / column_count;
+  uint64_t column = (first_word + begin) % column_count;
   for (size_t done = 0; done < count;) {
     size_t run = static_cast<size_t>(std::min<uint64_t>(column_count - column, count - done));
+    if (columns == nullptr) run = std::min(run, kStep);
     int row_class = rows != nullptr ? rows[row] : 0;
-    const int8_t* of_columns = columns != nullptr ? columns + column : nullptr;
+    const int8_t* of_columns = columns != nullptr ? columns + column : kNoColumns;
     if (shifts) {
-      ExpandShifted(of_columns, run, row_class, context_bits, contexts + done, shifts_out + done);
+      expand_shifted(of_columns, run, row_class, context_bits, contexts + done, shifts_out + done);
     } else {
-      ExpandContexts(of_columns, run, row_class, context_bits, contexts + done);
+      expand_contexts(of_columns, run, row_class, context_bits, contexts + done);
     }
     done += run;
-    column = 0;
-    ++row;
+    column += run;
+    if (column == column_count) column = 0, ++row;
   }
 }
 
@@ -142,49 +101,44 @@ int8_t ClassOf(float mean, float reference, unsigned context_bits) {
 }
 
 void SplitHeads(ClassLayout layout, const std::byte* heads, size_t count, const uint8_t* shifts, uint8_t base,
-                const HeadFields& fields) {
+                const HeadFields& f) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(heads);
   if (layout == ClassLayout::kF8) {
     for (size_t i = 0; i < count; ++i) {
-      auto head = static_cast<uint8_t>(heads[i]);
-      fields.symbols[i] = head & 127;
-      fields.signs[i] = head >> 7;
-      fields.outside[i] = 0;
+      f.symbols[i] = bytes[i] & 127;
+      f.signs[i] = bytes[i] >> 7;
     }
+    std::memset(f.outside, 0, count);
     return;
   }
-  const size_t head_bytes = Describe(layout).head_bytes;
+  const bool wide = Describe(layout).head_bytes == 2;
   for (size_t at = 0; at < count; at += kStep) {
     size_t step = std::min(kStep, count - at);
-    HeadFields f = {fields.symbols + at, fields.signs + at, nullptr, nullptr, fields.outside + at};
     const uint8_t* s = shifts != nullptr ? shifts + at : kNoShifts;
-    if (head_bytes == 2) {
-      f.nibbles = fields.nibbles + at;
-      f.bits = fields.bits + at;
-      Split16(heads + 2 * at, step, s, base, f);
+    if (wide) {
+      kSplit16.Pick()(bytes + 2 * at, step, s, base, f.symbols + at, f.signs + at, f.nibbles + at, f.bits + at,
+                      f.outside + at);
     } else {
-      Split8(heads + at, step, s, base, f);
+      kSplit8.Pick()(bytes + at, step, s, base, f.symbols + at, f.signs + at, f.outside + at);
     }
   }
 }
 
-void JoinHeads(ClassLayout layout, const HeadFields& fields, size_t count, const uint8_t* shifts, uint8_t base,
+void JoinHeads(ClassLayout layout, const HeadFields& f, size_t count, const uint8_t* shifts, uint8_t base,
                std::byte* heads) {
+  auto* bytes = reinterpret_cast<uint8_t*>(heads);
   if (layout == ClassLayout::kF8) {
-    for (size_t i = 0; i < count; ++i)
-      heads[i] = static_cast<std::byte>((fields.symbols[i] & 127) | fields.signs[i] << 7);
+    for (size_t i = 0; i < count; ++i) bytes[i] = static_cast<uint8_t>((f.symbols[i] & 127) | f.signs[i] << 7);
     return;
   }
-  const size_t head_bytes = Describe(layout).head_bytes;
+  const bool wide = Describe(layout).head_bytes == 2;
   for (size_t at = 0; at < count; at += kStep) {
     size_t step = std::min(kStep, count - at);
-    HeadFields f = {fields.symbols + at, fields.signs + at, nullptr, nullptr, nullptr};
     const uint8_t* s = shifts != nullptr ? shifts + at : kNoShifts;
-    if (head_bytes == 2) {
-      f.nibbles = fields.nibbles + at;
-      f.bits = fields.bits + at;
-      Join16(f, step, s, base, heads + 2 * at);
+    if (wide) {
+      kJoin16.Pick()(f.symbols + at, f.signs + at, f.nibbles + at, f.bits + at, step, s, base, bytes + 2 * at);
     } else {
-      Join8(f, step, s, base, heads + at);
+      kJoin8.Pick()(f.symbols + at, f.signs + at, step, s, base, bytes + at);
     }
   }
 }

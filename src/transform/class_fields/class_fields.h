@@ -34,8 +34,9 @@ struct ClassField {
   unsigned context_bits = 0;
   bool shifts = true;  ///< false: contexts only
 
-  /// Writes contexts and shifts of the chunk's words [0, count). Shapes: count bytes each; shifts may be null.
-  void Expand(size_t count, uint8_t* contexts, uint8_t* shifts_out) const;
+  /// Writes contexts and shifts of the chunk's words [begin, begin + count). Shapes: count bytes each; `shifts_out` is
+  /// left alone where there are only contexts.
+  void Expand(uint64_t begin, size_t count, uint8_t* contexts, uint8_t* shifts_out) const;
 };
 
 /// Classes are within [-kClassLimit, kClassLimit), so that the sum of two fits a byte.

@@ -8,7 +8,7 @@ namespace flyweight {
 /// Elements of a block; the last may have fewer.
 inline constexpr size_t kPackedBlock = 512;
 
-/// Bytes that `count` values of `bits` (1, 2 or 4) each take.
+/// Bytes that `count` values of `bits` (1 or 4) each take.
 size_t PackedBytes(size_t count, unsigned bits);
 
 /// Packs values under 2^bits, one a byte (docs/format.md section 3.8.2): element e of a block of w bytes lies in byte
