@@ -37,7 +37,7 @@ struct Decoding {
   const uint8_t* packed_bits = nullptr;
   const std::byte* low[2] = {};
   uint8_t* plane_memory[4] = {};
-  uint8_t* mask = nullptr;     ///< bits, 8 a byte
+  uint8_t* mask = nullptr;     ///< bits, 4 a byte
   std::byte* heads = nullptr;  ///< where they are not the words
   std::byte* words = nullptr;  ///< where they are not the chunk
 
@@ -96,11 +96,14 @@ Status ReadFront(ReadCursor& cursor, Decoding& d) {
 Status ReadMask(ReadCursor& cursor, Decoding& d) {
   d.coded_count = d.word_count;
   if ((d.flags & kZeroMask) == 0) return {};
-  size_t mask_bytes = (d.word_count + 7) / 8;
+  size_t mask_bytes = (d.word_count + 3) / 4;
   FLYWEIGHT_TRY(ReadPlane(cursor, mask_bytes, d.mask, d));
   size_t ones = 0;
   for (size_t i = 0; i < mask_bytes; ++i) ones += static_cast<size_t>(__builtin_popcount(d.mask[i]));
-  if (d.word_count % 8 != 0 && d.mask[mask_bytes - 1] >> (d.word_count % 8) != 0)
+  uint8_t seen = 0;
+  for (size_t i = 0; i < mask_bytes; ++i) seen |= d.mask[i];
+  if (seen > 15) return Error{ErrorCode::kCorrupt, cursor.offset(), "class chunk: the mask has more than four bits"};
+  if (d.word_count % 4 != 0 && d.mask[mask_bytes - 1] >> (d.word_count % 4) != 0)
     return Error{ErrorCode::kCorrupt, cursor.offset(), "class chunk: the mask is longer than the chunk"};
   d.coded_count = ones;
   return {};
@@ -123,7 +126,7 @@ void ExpandMasked(const ClassField& field, Decoding& d) {
   for (size_t i = 0; i < d.word_count; ++i) {
     d.contexts[kept] = d.contexts[i];
     d.shifts[kept] = d.shifts[i];
-    kept += d.mask[i / 8] >> (i % 8) & 1;
+    kept += d.mask[i / 4] >> (i % 4) & 1;
   }
 }
 
@@ -213,7 +216,7 @@ void PutZerosBack(const Decoding& d, std::byte* chunk) {
     size_t count = std::min(kBatchWords, d.word_count - begin);
     if (with_signs) UnpackBits(d.packed_signs + begin / 8, count, 1, signs);
     for (size_t i = 0; i < count; ++i) {
-      auto coded = static_cast<Word>(d.mask[(begin + i) / 8] >> (i % 8) & 1);
+      auto coded = static_cast<Word>(d.mask[(begin + i) / 4] >> (i % 4) & 1);
       auto word = static_cast<Word>(LoadLe<Word>(d.words + next * sizeof(Word)) & static_cast<Word>(Word{0} - coded));
       if (with_signs) {
         constexpr unsigned kTop = 8 * sizeof(Word) - 1;

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
 
 #include "codec/class_codec.h"
@@ -38,10 +38,9 @@ struct Encoding {
 };
 
 void Allocate(Encoding& e) {
-  size_t n = e.word_count;
-  std::byte* at = nullptr;
+  size_t n = e.word_count + 4;  // the mask is filled up to whole groups of four
   e.scratch.classes.Resize(n * 16);
-  at = e.scratch.classes.data();
+  std::byte* at = e.scratch.classes.data();
   auto take = [&](size_t each) {
     std::byte* taken = at;
     at += each * n;
@@ -63,31 +62,49 @@ void SplitWords(ByteSpan chunk, Encoding& e) {
     std::memcpy(e.heads, chunk.data(), chunk.size());
     return;
   }
-  SplitFloats(static_cast<FloatLayout>(e.side.layout), chunk.data(), e.word_count, e.heads, e.low[0], e.word_count);
+  SplitFloats(static_cast<FloatLayout>(e.side.layout), chunk.data(), e.word_count, e.heads, e.low[0],
+              static_cast<size_t>(e.low[1] - e.low[0]));
+}
+
+struct ZeroCount {
+  size_t zeros = 0;
+  size_t negative = 0;
+};
+
+template <typename Word>
+ZeroCount CountZeros(const std::byte* __restrict words, size_t count) {
+  uint32_t zeros = 0, positive = 0;
+  for (size_t i = 0; i < count; ++i) {
+    auto word = LoadLe<Word>(words + i * sizeof(Word));
+    zeros += static_cast<Word>(word << 1) == 0;
+    positive += word == 0;
+  }
+  return {zeros, zeros - positive};
 }
 
 template <typename Word>
-void MarkZeros(ByteSpan chunk, Encoding& e, size_t& zero_count, size_t& negative_count) {
-  for (size_t i = 0; i < e.word_count; ++i) {
-    auto word = LoadLe<Word>(chunk.data() + i * sizeof(Word));
-    bool zero = static_cast<Word>(word << 1) == 0;
-    e.mask[i] = !zero;
-    e.all_signs[i] = static_cast<uint8_t>(word >> (8 * sizeof(Word) - 1));
-    zero_count += zero;
-    negative_count += zero && word != 0;
+void MarkZeros(const std::byte* __restrict words, size_t count, uint8_t* __restrict mask, uint8_t* __restrict signs) {
+  for (size_t i = 0; i < count; ++i) {
+    auto word = LoadLe<Word>(words + i * sizeof(Word));
+    mask[i] = static_cast<Word>(word << 1) != 0;
+    signs[i] = static_cast<uint8_t>(word >> (8 * sizeof(Word) - 1));
   }
+}
+
+template <typename Word>
+void FindZerosIn(ByteSpan chunk, Encoding& e) {
+  ZeroCount count = CountZeros<Word>(chunk.data(), e.word_count);
+  if (count.zeros * kMaskFrom < e.word_count || count.zeros == 0) return;
+  e.masked = true;
+  e.signs_of_zeros = count.negative != 0;
+  e.coded_count = e.word_count - count.zeros;
+  MarkZeros<Word>(chunk.data(), e.word_count, e.mask, e.all_signs);
 }
 
 void FindZeros(ByteSpan chunk, Encoding& e) {
   e.coded_count = e.word_count;
-  if (e.side.layout == ClassLayout::kF8) return;
-  size_t zero_count = 0, negative_count = 0;
-  if (e.info.word_bytes == 2) MarkZeros<uint16_t>(chunk, e, zero_count, negative_count);
-  if (e.info.word_bytes == 4) MarkZeros<uint32_t>(chunk, e, zero_count, negative_count);
-  if (zero_count * kMaskFrom < e.word_count || zero_count == 0) return;
-  e.masked = true;
-  e.signs_of_zeros = negative_count != 0;
-  e.coded_count = e.word_count - zero_count;
+  if (e.info.word_bytes == 2) FindZerosIn<uint16_t>(chunk, e);
+  if (e.info.word_bytes == 4) FindZerosIn<uint32_t>(chunk, e);
 }
 
 void MeasureRows(DType dtype, uint64_t first_word, Encoding& e) {
@@ -152,10 +169,22 @@ uint8_t BaseOf(const Encoding& e) {
   return ChooseExponentBase(exponents);
 }
 
+// Neighbours count in different tables, so that equal ones do not wait for each other's increment. Words outside the
+// window count as well; they are few.
 std::vector<ByteHistogram> CountSymbols(const Encoding& e) {
-  std::vector<ByteHistogram> counts(e.side.context_count());
-  for (size_t i = 0; i < e.coded_count; ++i) {
-    if (e.fields.outside[i] == 0) ++counts[e.contexts[i]][e.fields.symbols[i]];
+  std::vector<ByteHistogram> counts(e.side.context_count()), more(e.side.context_count());
+  size_t i = 0;
+  if (counts.size() == 1) {
+    counts[0] = CountBytes({reinterpret_cast<const std::byte*>(e.fields.symbols), e.coded_count});
+    return counts;
+  }
+  for (; i + 2 <= e.coded_count; i += 2) {
+    ++counts[e.contexts[i]][e.fields.symbols[i]];
+    ++more[e.contexts[i + 1]][e.fields.symbols[i + 1]];
+  }
+  if (i < e.coded_count) ++counts[e.contexts[i]][e.fields.symbols[i]];
+  for (size_t c = 0; c < counts.size(); ++c) {
+    for (size_t v = 0; v < 256; ++v) counts[c][v] += more[c][v];
   }
   return counts;
 }
@@ -168,8 +197,7 @@ double Bits(const FrequencyTables& tables, std::span<const ByteHistogram> counts
 }
 
 // Tables of the chunk's own, where the record has none or they do not fit it.
-std::optional<FrequencyTables> OwnTables(const Encoding& e) {
-  std::vector<ByteHistogram> counts = CountSymbols(e);
+std::optional<FrequencyTables> OwnTables(const Encoding& e, std::span<const ByteHistogram> counts) {
   FrequencyTables own = BuildClassTables(counts, ClassPrecisionBits(counts.size()), false);
   if (!e.side.tables.has_value()) return own;
   ByteWriter written;
@@ -179,6 +207,17 @@ std::optional<FrequencyTables> OwnTables(const Encoding& e) {
   return own;
 }
 
+// Whether some word cannot be coded by these tables.
+bool AnyUnknown(const Encoding& e, const FrequencyTables& tables, std::span<const ByteHistogram> counts) {
+  if (std::memchr(e.fields.outside, 1, e.coded_count) != nullptr) return true;
+  for (size_t c = 0; c < counts.size(); ++c) {
+    for (size_t v = 0; v < 256; ++v) {
+      if (counts[c][v] != 0 && tables.contexts[c].frequency[v] == 0) return true;
+    }
+  }
+  return false;
+}
+
 // Words whose symbol cannot be coded get the commonest one and a patch that puts their head right.
 void PatchUnknown(const Encoding& e, const FrequencyTables& tables, ByteWriter& patches) {
   std::vector<uint8_t> commonest;
@@ -186,11 +225,16 @@ void PatchUnknown(const Encoding& e, const FrequencyTables& tables, ByteWriter& 
     commonest.push_back(static_cast<uint8_t>(std::max_element(table.frequency.begin(), table.frequency.end()) -
                                              table.frequency.begin()));
   }
+  std::vector<std::array<uint8_t, 256>> unknown(tables.contexts.size());
+  for (size_t c = 0; c < unknown.size(); ++c) {
+    for (size_t v = 0; v < 256; ++v) unknown[c][v] = tables.contexts[c].frequency[v] == 0;
+  }
   size_t last = 0;
+  uint8_t* const symbols = e.fields.symbols;
+  const uint8_t *const outside = e.fields.outside, *const contexts = e.contexts;
   for (size_t i = 0; i < e.coded_count; ++i) {
-    uint8_t& symbol = e.fields.symbols[i];
-    if (e.fields.outside[i] == 0 && tables.contexts[e.contexts[i]].frequency[symbol] != 0) continue;
-    symbol = commonest[e.contexts[i]];
+    if ((outside[i] | unknown[contexts[i]][symbols[i]]) == 0) continue;
+    symbols[i] = commonest[contexts[i]];
     size_t gap = i - last;
     for (; gap >= kLongGap; gap -= kLongGap) patches.Write(kLongGap);
     patches.Write(static_cast<uint16_t>(gap));
@@ -224,12 +268,16 @@ ByteSpan Packed(const uint8_t* values, size_t count, unsigned bits, AlignedBuffe
   return {buffer.data(), PackedBytes(count, bits)};
 }
 
-// In the order of elements, so that runs and patterns of zeros stay what they are.
+// Four words a byte: so patterns of two in four are few values, and tables of rare zeros small.
 ByteSpan PackedMask(const Encoding& e, AlignedBuffer& buffer) {
-  buffer.Resize((e.word_count + 7) / 8);
-  std::memset(buffer.data(), 0, (e.word_count + 7) / 8);
-  for (size_t i = 0; i < e.word_count; ++i) buffer.data()[i / 8] |= static_cast<std::byte>(e.mask[i] << (i % 8));
-  return {buffer.data(), (e.word_count + 7) / 8};
+  const size_t mask_bytes = (e.word_count + 3) / 4;
+  buffer.Resize(mask_bytes);
+  std::memset(e.mask + e.word_count, 0, 4 * mask_bytes - e.word_count);
+  for (size_t i = 0; i < mask_bytes; ++i) {
+    const uint8_t* four = e.mask + 4 * i;
+    buffer.data()[i] = static_cast<std::byte>(four[0] | four[1] << 1 | four[2] << 2 | four[3] << 3);
+  }
+  return {buffer.data(), mask_bytes};
 }
 
 }  // namespace
@@ -274,10 +322,11 @@ size_t EncodeClassChunk(const ClassSide& side, DType dtype, uint64_t first_word,
   e.base = BaseOf(e);
   const bool shifted = side.shifts() && side.column_count != 0;
   SplitHeads(side.layout, e.heads, e.coded_count, shifted ? e.shifts : nullptr, e.base, e.fields);
-  std::optional<FrequencyTables> own = OwnTables(e);
+  std::vector<ByteHistogram> counts = CountSymbols(e);
+  std::optional<FrequencyTables> own = OwnTables(e, counts);
   const FrequencyTables& tables = own ? *own : *side.tables;
   ByteWriter patches;
-  PatchUnknown(e, tables, patches);
+  if (AnyUnknown(e, tables, counts)) PatchUnknown(e, tables, patches);
 
   scratch.streams.Resize(chunk.size() * 2 + patches.size() + (size_t{1} << 16));
   Payload out({scratch.streams.data(), scratch.streams.size()}, scratch.planes);
@@ -293,7 +342,7 @@ size_t EncodeClassChunk(const ClassSide& side, DType dtype, uint64_t first_word,
   if (e.masked) out.AppendPlane(PackedMask(e, scratch.low));
 
   const uint8_t* signs = e.signs_of_zeros ? e.all_signs : e.fields.signs;
-  ByteSpan packed_signs = Packed(signs, e.signs_of_zeros ? e.word_count : e.coded_count, 1, scratch.trial);
+  ByteSpan packed_signs = Packed(signs, e.signs_of_zeros ? e.word_count : e.coded_count, 1, scratch.signs);
   size_t carried_bytes = CarriedContextBytes(e.coded_count);
   if (packed_signs.size() < 2 * carried_bytes) carried_bytes = 0;
   out.AppendPlane(packed_signs.first(packed_signs.size() - carried_bytes));

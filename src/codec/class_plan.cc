@@ -191,7 +191,8 @@ Counts CountSample(const Sample& sample, const ClassSide& side, const Classes& c
         auto head = static_cast<unsigned>(heads[i]);
         exponent = head >> 2 & 31U, mantissa = head & 3U;
       }
-      ++wide[contexts[i]][((exponent - shifts[i]) & 0xFF) << 2 | mantissa];
+      // Zeros are coded as a mask where they are many, and where they are few they do not matter.
+      if ((exponent | mantissa) != 0) ++wide[contexts[i]][((exponent - shifts[i]) & 0xFF) << 2 | mantissa];
     }
   }
   return Narrow(wide, side.shifts());

@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint8_t kByRows = 1;
 constexpr uint8_t kByColumns = 2;
-constexpr unsigned kMaxContextBits = 4;
 
 }  // namespace
 

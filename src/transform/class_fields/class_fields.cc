@@ -26,7 +26,7 @@ constexpr IsaTable<decltype(&scalar::Join8)> kJoin8 = FLYWEIGHT_ISA_TABLE(Join8)
 
 constexpr ClassLayoutInfo kLayouts[] = {{2, 2, 0}, {2, 1, 1}, {4, 2, 2}, {1, 1, 0}};
 
-// log2 in units of 2^-16, rounded down; entropy/fixed_log2.h has the same, which this room cannot see.
+// log2 of a number in [2^23, 2^24) over 2^23, in units of 2^-16, rounded down.
 int64_t Log2Of(uint32_t mantissa24) {
   uint64_t m = uint64_t{mantissa24} << 8;
   int64_t result = 0;
@@ -35,6 +35,26 @@ int64_t Log2Of(uint32_t mantissa24) {
     if (m >> 32) m >>= 1, result |= int64_t{1} << bit;
   }
   return result;
+}
+
+// The mantissas at which the rounded class grows by one; filled up with what no mantissa reaches.
+using StepTable = std::array<uint32_t, size_t{1} << kMaxContextBits>;
+
+std::array<StepTable, kMaxContextBits + 1> MakeStepTables() {
+  std::array<StepTable, kMaxContextBits + 1> tables;
+  for (unsigned context_bits = 0; context_bits <= kMaxContextBits; ++context_bits) {
+    tables[context_bits].fill(UINT32_MAX);
+    for (int64_t step = 1; step <= int64_t{1} << context_bits; ++step) {
+      uint32_t low = 1U << 23, high = 1U << 24;
+      while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        bool reached = ((Log2Of(middle) << context_bits) + 32768) >> 16 >= step;
+        reached ? high = middle : low = middle + 1;
+      }
+      tables[context_bits][static_cast<size_t>(step - 1)] = low;
+    }
+  }
+  return tables;
 }
 
 // The magnitudes of an 8-bit float as heads of 16 bits; what is no number counts as nothing.
@@ -94,10 +114,13 @@ int8_t ClassOf(float mean, float reference, unsigned context_bits) {
   if (!(mean > 0) || !(reference > 0)) return 0;
   float ratio = mean / reference;
   if (!std::isnormal(ratio)) return 0;
+  static const auto* const kSteps = new std::array<StepTable, kMaxContextBits + 1>(MakeStepTables());
   auto bits = std::bit_cast<uint32_t>(ratio);
-  int64_t log2 = (static_cast<int64_t>(bits >> 23) - 127) * 65536 + Log2Of((bits & 0x7FFFFF) | 0x800000);
-  int64_t steps = ((log2 << context_bits) + 32768) >> 16;
-  return static_cast<int8_t>(std::clamp<int64_t>(steps, -kClassLimit, kClassLimit - 1));
+  int octaves = static_cast<int>(bits >> 23) - 127;
+  const uint32_t mantissa = (bits & 0x7FFFFF) | 0x800000;
+  int steps = octaves * (1 << context_bits);
+  for (uint32_t threshold : (*kSteps)[context_bits]) steps += mantissa >= threshold;
+  return static_cast<int8_t>(std::clamp(steps, -kClassLimit, kClassLimit - 1));
 }
 
 void SplitHeads(ClassLayout layout, const std::byte* heads, size_t count, const uint8_t* shifts, uint8_t base,

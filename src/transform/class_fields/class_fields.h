@@ -41,6 +41,7 @@ struct ClassField {
 
 /// Classes are within [-kClassLimit, kClassLimit), so that the sum of two fits a byte.
 inline constexpr int kClassLimit = 64;
+inline constexpr unsigned kMaxContextBits = 4;
 
 /// round(2^context_bits * log2(mean / reference)) by integers, limited to the range of classes; 0 where either is 0 or
 /// not finite.
