@@ -57,11 +57,11 @@ class Unaligned {
   Bytes bytes_;
 };
 
-EncodedRecord EncodeUnaligned(const Tensor& tensor, DType dtype, CodecScratch& scratch) {
+EncodedRecord EncodeUnaligned(const Tensor& tensor, DType dtype, Level level, CodecScratch& scratch) {
   EncodedRecord record;
   Unaligned content(tensor.bytes, 1);
   MemorySource source(content.span());
-  Result<RecordPlan> plan = PlanRecord(source, 0, tensor.bytes.size(), dtype, tensor.shape, Level::kBalanced, scratch);
+  Result<RecordPlan> plan = PlanRecord(source, 0, tensor.bytes.size(), dtype, tensor.shape, level, scratch);
   EXPECT_THAT(plan, IsOk());
   record.plan = std::move(plan).value();
   for (uint64_t i = 0; i < record.plan.head.chunk_count; ++i) {
@@ -96,15 +96,21 @@ class CodecMatrix : public testing::TestWithParam<DType> {
   ~CodecMatrix() override { ForceIsa(std::nullopt); }
 
   void ExpectRoundTrips(size_t count, Pattern pattern) {
-    SCOPED_TRACE(std::to_string(count) + " elements, " + std::string(test::PatternName(pattern)));
+    for (Level level : {Level::kFast, Level::kBalanced, Level::kHigh, Level::kMax})
+      ExpectRoundTrips(count, pattern, level);
+  }
+
+  void ExpectRoundTrips(size_t count, Pattern pattern, Level level) {
+    SCOPED_TRACE(std::to_string(count) + " elements, " + std::string(test::PatternName(pattern)) + ", level " +
+                 std::to_string(static_cast<int>(level)));
     Tensor tensor = MakeSquare(GetParam(), count, pattern);
     ForceIsa(Isa::kScalar);
-    EncodedRecord reference = EncodeUnaligned(tensor, GetParam(), scratch_);
+    EncodedRecord reference = EncodeUnaligned(tensor, GetParam(), level, scratch_);
     for (Isa isa : SupportedIsas()) {
       SCOPED_TRACE(IsaName(isa));
       ASSERT_TRUE(ForceIsa(isa));
       if (isa != Isa::kScalar) {
-        EncodedRecord record = EncodeUnaligned(tensor, GetParam(), scratch_);
+        EncodedRecord record = EncodeUnaligned(tensor, GetParam(), level, scratch_);
         ASSERT_TRUE(record.plan.head_bytes == reference.plan.head_bytes);
         ASSERT_TRUE(record.frames == reference.frames);
       }

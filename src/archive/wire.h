@@ -22,7 +22,8 @@ inline constexpr size_t kHeaderHashOffset = 56;
 /// Required feature bits. A decoder refuses an archive with one that it does not know.
 inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;  ///< some tensors are not what was compressed
 inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;   ///< the files are the entries of a directory
-inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree;
+inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;  ///< records may use what 0.3.0 added
+inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree | kFeatureCodecs;
 
 inline constexpr uint64_t kEndMagic = 0x0A0D444E45594C46;  ///< "FLYEND\r\n"
 inline constexpr size_t kFooterBytes = 128;

@@ -149,10 +149,11 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
       return EncodeClassChunk(side, head.dtype, FirstClassWord(head, side, chunk_index), chunk, target, scratch);
     });
   };
-  bool in_classes = head.side->classes.has_value() && !small;
+  bool in_classes = head.side->classes.has_value();
+  bool all_codecs = !head.side->first_codecs_only && level != Level::kFast;
   if (in_classes) {
     try_classes(*head.side->classes);
-  } else if (level != Level::kFast && ClassLayoutOf(head.dtype).has_value() && chunk.size() >= kMinClassBytes &&
+  } else if (all_codecs && ClassLayoutOf(head.dtype).has_value() && chunk.size() >= kMinClassBytes &&
              HasZerosOrOneSign(chunk, Describe(*ClassLayoutOf(head.dtype)).word_bytes)) {
     try_classes(PlainClassSide(head.dtype));
   }

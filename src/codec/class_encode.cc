@@ -355,8 +355,9 @@ size_t EncodeClassChunk(const ClassSide& side, DType dtype, uint64_t first_word,
   std::span<const uint8_t> contexts;
   if (side.context_bits != 0) contexts = {e.contexts, e.coded_count};
   std::optional<ContextEncoder> own_encoder;
-  if (own) own_encoder.emplace(*own);
-  const ContextEncoder& encoder = own ? *own_encoder : *side.encoder;
+  // A side that was read has no encoder.
+  if (own || side.encoder == nullptr) own_encoder.emplace(tables);
+  const ContextEncoder& encoder = own_encoder ? *own_encoder : *side.encoder;
   size_t stream_bytes =
       encoder.Encode({e.fields.symbols, e.coded_count}, contexts, packed_signs.last(carried_bytes), out.room());
   out.Advance(stream_bytes);

@@ -40,7 +40,7 @@ std::vector<Content> Contents() {
       {"Constant", CodecId::kConstant, DType::kF32, Bytes(400, std::byte{0x3F})},
       {"Zstd", CodecId::kZstd, DType::kU8, repeated},
       {"Planes", CodecId::kPlanes, DType::kF64, test::MakeTensor(DType::kF64, 1, 200, Pattern::kWeights, random)},
-      {"Float", CodecId::kFloat, DType::kBF16, test::MakeTensor(DType::kBF16, 8, 520, Pattern::kWeights, random)},
+      {"Float", CodecId::kFloat, DType::kBF16, test::MakeTensor(DType::kBF16, 40, 520, Pattern::kWeights, random)},
   };
 }
 
@@ -122,7 +122,7 @@ TEST_P(Frame, IsRefusedWithReservedBytesInUse) {
 }
 
 TEST_P(Frame, IsRefusedWithAnUnknownCodec) {
-  for (uint8_t codec : {uint8_t{5}, uint8_t{64}, uint8_t{128}, uint8_t{255}}) {
+  for (uint8_t codec : {uint8_t{13}, uint8_t{64}, uint8_t{128}, uint8_t{255}}) {
     Bytes frame = this->frame();
     frame[4] = static_cast<std::byte>(codec);
     FixFrame(frame);

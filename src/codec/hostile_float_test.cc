@@ -171,7 +171,7 @@ TEST_P(HostileFloatFrame, CutOffAnywhereIsRefused) {
 }
 
 TEST_P(HostileFloatFrame, ChangedAtRandomGivesOneVerdictOnEveryIsa) {
-  Bytes content = Content(Pattern::kSpecials, 140, 131);
+  Bytes content = Content(Pattern::kPlainGaussian, 140, 131);
   EncodedRecord record = Encode(content, {140, 131});
   Random random(12);
   for (int trial = 0; trial < 400; ++trial) {

@@ -87,8 +87,7 @@ Result<RecordPlan> PlanLossyRecord(const ByteSource& source, uint64_t offset, ui
   side->lossy->choice = choice;
   if (choice.method != LossyMethod::kBlocks) {
     HalvesSource halves(source, offset, size_bytes / ElementBytes(dtype), dtype, choice.method);
-    FLYWEIGHT_ASSIGN(RecordPlan inner,
-                     PlanRecord(halves, 0, halves.size(), HalfOf(choice.method), shape, Level::kBalanced, scratch));
+    FLYWEIGHT_ASSIGN(RecordPlan inner, PlanHalves(halves, HalfOf(choice.method), shape, scratch));
     side->lossy->halves = std::move(inner.head);
   }
   plan.head.side = std::move(side);

@@ -36,6 +36,36 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, cons
   return std::shared_ptr<const RecordHead::Side>(std::move(side));
 }
 
+struct Content {
+  const ByteSource& source;
+  uint64_t offset;
+  uint64_t size_bytes;
+  DType dtype;
+  const Shape& shape;
+};
+
+Status PlanFloats(const Content& content, CodecScratch& scratch, RecordHead::Side& side) {
+  std::optional<FloatLayout> layout = LayoutOf(content.dtype);
+  if (!layout) return {};
+  uint64_t word_bytes = Describe(*layout).word_bytes;
+  uint64_t word_count = content.size_bytes / word_bytes;
+  if (word_count < kMinFloatWords) return {};
+  side.transform = TransformId::kFloatFields;
+  FLYWEIGHT_ASSIGN(side.floats, PlanFloatSide(content.source, content.offset, word_count, *layout, content.shape,
+                                              ElementBytes(content.dtype) / word_bytes, scratch));
+  return {};
+}
+
+RecordPlan FinishPlan(DType dtype, uint64_t size_bytes, Level level, std::shared_ptr<RecordHead::Side> side,
+                      CodecScratch& scratch) {
+  RecordPlan plan;
+  plan.level = level;
+  FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
+  plan.head.side = std::move(side);
+  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes);
+  return plan;
+}
+
 }  // namespace
 
 void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head) {
@@ -74,25 +104,21 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
   dtype = RecordDType(dtype);
   // Content that is not whole elements (it cannot come from a valid tensor) is bytes.
   if (size_bytes % ElementBytes(dtype) != 0) dtype = DType::kOpaque;
-  RecordPlan plan;
-  plan.level = level;
-  FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
   auto side = std::make_shared<RecordHead::Side>();
   FLYWEIGHT_ASSIGN(side->classes, PlanClassSide(source, offset, size_bytes, dtype, shape, level, scratch));
   if (side->classes) {
     side->transform = TransformId::kClasses;
-  } else if (std::optional<FloatLayout> layout = LayoutOf(dtype)) {
-    uint64_t word_bytes = Describe(*layout).word_bytes;
-    uint64_t word_count = size_bytes / word_bytes;
-    if (word_count >= kMinFloatWords) {
-      side->transform = TransformId::kFloatFields;
-      FLYWEIGHT_ASSIGN(side->floats, PlanFloatSide(source, offset, word_count, *layout, shape,
-                                                   ElementBytes(dtype) / word_bytes, scratch));
-    }
+  } else {
+    FLYWEIGHT_TRY(PlanFloats({source, offset, size_bytes, dtype, shape}, scratch, *side));
   }
-  plan.head.side = std::move(side);
-  plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes);
-  return plan;
+  return FinishPlan(dtype, size_bytes, level, std::move(side), scratch);
+}
+
+Result<RecordPlan> PlanHalves(const ByteSource& source, DType dtype, const Shape& shape, CodecScratch& scratch) {
+  auto side = std::make_shared<RecordHead::Side>();
+  side->first_codecs_only = true;
+  FLYWEIGHT_TRY(PlanFloats({source, 0, source.size(), dtype, shape}, scratch, *side));
+  return FinishPlan(dtype, source.size(), Level::kBalanced, std::move(side), scratch);
 }
 
 Result<uint32_t> PeekRecordHeadBytes(ByteSpan first_bytes) {

@@ -22,10 +22,14 @@ struct RecordHead::Side {
   std::optional<FloatSide> floats;
   std::optional<LossySide> lossy;
   std::optional<ClassSide> classes;
+  bool first_codecs_only = false;  ///< encoder only: chunks are halves of a lossy record, which has numbers for 0 to 4
 };
 
 /// Fills in everything of a head but its side information.
 void FillRecordGeometry(DType dtype, uint64_t decoded_bytes, uint64_t chunk_elements, RecordHead& head);
+
+/// PlanRecord for the halves of a lossy record.
+Result<RecordPlan> PlanHalves(const ByteSource& source, DType dtype, const Shape& shape, CodecScratch& scratch);
 
 /// The bytes of a head.
 std::vector<std::byte> WriteRecordHead(const RecordHead& head, PlaneScratch& planes);

@@ -41,6 +41,8 @@ class Encoder {
     run_.consumers.push_back([this](const ChunkStep& step) { return AppendChunk(step); });
     run_.report = [this] { progress_.Report(); };
     ArchiveHeader header;
+    // The header is written before any chunk, so before it is known which codecs there will be.
+    header.required_features |= wire::kFeatureCodecs;
     if (index_.is_tree) header.required_features |= wire::kFeatureTree;
     if (is_lossy_) header.required_features |= wire::kFeatureLossy;
     if (options_.recovery.permille != 0) header.optional_features |= wire::kOptionalParity;

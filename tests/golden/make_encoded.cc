@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +28,7 @@ struct NamedTensor {
   Pattern pattern;
   uint32_t chunk_elements;  ///< 0: as the library chooses
   std::optional<LossyChoice> lossy = std::nullopt;
+  Level level = Level::kBalanced;
 };
 
 /// The same plan with smaller chunks: what makes records of several chunks small enough to keep.
@@ -42,7 +44,7 @@ Result<RecordPlan> WithChunks(RecordPlan plan, uint32_t chunk_elements) {
 Result<RecordPlan> Plan(const NamedTensor& tensor, ByteSpan content, const Shape& shape, CodecScratch& scratch) {
   MemorySource source(content);
   if (!tensor.lossy.has_value())
-    return PlanRecord(source, 0, content.size(), tensor.dtype, shape, Level::kBalanced, scratch);
+    return PlanRecord(source, 0, content.size(), tensor.dtype, shape, tensor.level, scratch);
   return PlanLossyRecord(source, 0, content.size(), tensor.dtype, shape, *tensor.lossy, scratch);
 }
 
@@ -82,6 +84,9 @@ Result<Sample> MakeArchive(const std::string& name, const std::vector<NamedTenso
   ArchiveWriter writer(sink);
   bool is_lossy = tensors.front().lossy.has_value();
   ArchiveHeader header;
+  bool has_later_codecs =
+      std::ranges::any_of(tensors, [](const NamedTensor& t) { return t.level != Level::kBalanced; });
+  if (has_later_codecs) header.required_features |= wire::kFeatureCodecs;
   if (is_lossy) header.required_features |= wire::kFeatureLossy;
   FLYWEIGHT_TRY(writer.Begin(header));
   Bytes whole, original;
@@ -139,6 +144,23 @@ std::vector<NamedTensor> LossyTensors(const LossyChoice& choice) {
   return tensors;
 }
 
+/// Words in classes: with and without zeros, tables of a chunk's own, chunks that end inside of rows.
+std::vector<NamedTensor> ClassTensors() {
+  std::vector<NamedTensor> tensors;
+  for (DType dtype :
+       {DType::kBF16, DType::kF16, DType::kF32, DType::kC64, DType::kF8E4M3, DType::kF8E5M2, DType::kF8E4M3FNUZ}) {
+    std::string name(Describe(dtype).name);
+    for (Pattern pattern : {Pattern::kWeights, Pattern::kSparse, Pattern::kSpecials, Pattern::kWideExponents})
+      tensors.push_back(
+          {name + "." + std::string(PatternName(pattern)), dtype, 24, 192, pattern, 0, std::nullopt, Level::kHigh});
+    tensors.push_back({name + ".chunks", dtype, 40, 250, Pattern::kWeights, 1700, std::nullopt, Level::kHigh});
+    tensors.push_back({name + ".sparse_chunks", dtype, 40, 250, Pattern::kSparse, 1700, std::nullopt, Level::kHigh});
+    tensors.push_back({name + ".balanced", dtype, 40, 150, Pattern::kSparse, 0});
+  }
+  tensors.push_back({"large", DType::kBF16, 100, 100, Pattern::kWeights, 0, std::nullopt, Level::kHigh});
+  return tensors;
+}
+
 std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
   std::vector<std::pair<std::string, std::vector<NamedTensor>>> archives;
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32, DType::kC64}) {
@@ -163,6 +185,7 @@ std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
     }
   }
   archives.emplace_back("encoded_all_dtypes", others);
+  archives.emplace_back("encoded_classes", ClassTensors());
   archives.emplace_back("lossy_fp16", LossyTensors({LossyMethod::kF16, 16, false, 0}));
   archives.emplace_back("lossy_bf16", LossyTensors({LossyMethod::kBF16, 16, false, 0}));
   archives.emplace_back("lossy_int8", LossyTensors({LossyMethod::kBlocks, 8, false, 64}));

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import class_codecs
 import numpy as np
 from cursor import Cursor, must, zstd_frame
 
@@ -50,6 +51,8 @@ def coded_plane(cursor, count):
         return np.full(count, data[0], dtype=np.uint8)
     if method == 2:
         return np.frombuffer(zstd_frame(data, count, WINDOW_LIMIT), dtype=np.uint8)
+    if method == 4:
+        return class_codecs.coded_bytes(data, count)
     must(method == 3, f"plane method {method} is unknown")
     return masked_bits(data, count)
 

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
+from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
 
@@ -101,10 +102,11 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 2, f"transform {transform} is unknown")
+        must(transform in (0, 1, 2, 4), f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
+        self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -143,6 +145,8 @@ class Record:
         )
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
+        if codec == 5:
+            return in_classes(payload, self.classes, self.dtype_name, chunk_bytes, offset)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):
@@ -177,7 +181,8 @@ def decode_payload(codec, payload, element_bytes, side, chunk_bytes, offset):
 
 LOSSY = 1 << 2
 TREE = 1 << 3
-KNOWN_FEATURES = LOSSY | TREE
+CODECS = 1 << 4
+KNOWN_FEATURES = LOSSY | TREE | CODECS
 
 
 def parse_header(header):
