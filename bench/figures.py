@@ -6,6 +6,14 @@ from statistics import median
 
 ZIPNN = ("zipnn", "zipnn-tensors")
 
+# flyweight's levels: the ways that stand for its size and decoding, and for its encoding.
+TIERS = {
+    "fast": ("flyweight-fast", "flyweight-fast"),
+    "balanced": ("flyweight-archive", "flyweight-tensors"),
+    "high": ("flyweight-high", "flyweight-high"),
+    "max": ("flyweight-max", "flyweight-max"),
+}
+
 LABELS = {
     "memcpy": "memcpy",
     "zipnn": "ZipNN",
@@ -14,6 +22,10 @@ LABELS = {
     "openzl-huffman": "OpenZL, Huffman",
     "pcodec-8": "pcodec 8",
     "pcodec-12": "pcodec 12",
+    "bigsmall": "bigsmall",
+    "z4ai": "z4ai",
+    "blosc2-shuffle": "Blosc2, shuffle",
+    "blosc2-bitshuffle": "Blosc2, bitshuffle",
     "zstd-3": "zstd -3",
     "zstd-19": "zstd -19",
 }
@@ -45,11 +57,12 @@ class CaseFigures:
         return self.bytes / min(self.seconds(way, verb)) / 1e9
 
     def ratio(self, way: str, other: str, verb: str) -> float | None:
-        """How many times as fast as `other`: the median of the rounds' ratios. None where one was timed only once."""
+        """How many times as fast as `other`: the median of the ratios in the rounds that both took part in. None where
+        one was timed only once."""
         mine, theirs = self.seconds(way, verb), self.seconds(other, verb)
-        if len(mine) != len(theirs):
+        if len(mine) != len(theirs) and 1 in (len(mine), len(theirs)):
             return None
-        return median(b / a for a, b in zip(mine, theirs, strict=True))
+        return median(b / a for a, b in zip(mine, theirs, strict=False))
 
     def fastest_zipnn(self, verb: str) -> str | None:
         """ZipNN in whichever of its two ways is the faster here."""

@@ -1,8 +1,8 @@
 """Synthetic tensors that other codecs publish ratios for, above all those of z4ai's own benchmark.
 
 Generators, seeds and the order in which random numbers are drawn are theirs, so that the ratios can be compared.
-`bound` is the order-0 entropy of whole values, `bar` what flyweight set out to reach at its default level. In a process of its
-own: `python -m bench.scenarios FOLDER COMMAND LEVELS [--quick]`.
+`bound` is the order-0 entropy of whole values, `bar` what flyweight set out to reach at its default level. In a
+process of its own: `python -m bench.scenarios FOLDER COMMAND LEVELS [--quick]`.
 """
 
 from __future__ import annotations
