@@ -1,8 +1,8 @@
 """Training checkpoints: model and optimizer state in one file.
 
-One is real and public (Resemblyzer's, in torch's old pickle form), two are made by `bench.fine_tune`: as `torch.save` writes
-model and AdamW state in fp32, and as mixed precision has it: weights in bf16 beside fp32 masters and states, as
-safetensors. In a process of its own: `python -m bench.checkpoints CORPUS COMMAND LEVELS [--quick]`.
+One is real and public (Resemblyzer's, in torch's old pickle form), two are made by `bench.fine_tune`: as
+`torch.save` writes model and AdamW state in fp32, and as mixed precision has it, weights in bf16 beside masters and
+states in fp32, as safetensors. In a process of its own: `python -m bench.checkpoints CORPUS COMMAND LEVELS [--quick]`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How re-centring gathers the exponents of a tensor: histograms before and after, as `docs/format.md` 3.5 describes it."""
+"""How re-centring (`docs/format.md` 3.5) gathers the exponents of a tensor: histograms before and after."""
 
 from __future__ import annotations
 

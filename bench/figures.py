@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 ZIPNN = ("zipnn", "zipnn-tensors")
+# flyweight's default level in the tables of sizes.
+BALANCED = "flyweight-balanced"
 
 # flyweight's levels: the ways that stand for its size and decoding, and for its encoding.
 TIERS = {
@@ -72,6 +74,10 @@ class CaseFigures:
     def over_zipnn(self, way: str, verb: str) -> float | None:
         zipnn = self.fastest_zipnn(verb)
         return None if zipnn is None else self.ratio(way, zipnn, verb)
+
+
+def digits(speed: float) -> str:
+    return f"{speed:.3f}" if speed < 0.1 else f"{speed:.2f}" if speed < 10 else f"{speed:.1f}"
 
 
 def scaling(threads: dict, task: str) -> float:

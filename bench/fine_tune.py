@@ -1,8 +1,8 @@
 """Thirty steps of AdamW on MiniLM: the state of a real training run, small enough to be made here.
 
-The model learns to tell prose from code, as a sentence encoder would be taught: mean pooling, a linear layer with two outputs,
-cross entropy. Both kinds of text come from the installed torch, whose version is pinned: docstrings and statements of
-its modules. One thread and fixed seeds; other processors may round otherwise.
+The model learns to tell prose from code, as a sentence encoder would be taught: mean pooling, a linear layer with two
+outputs, cross entropy. Both kinds of text come from the installed torch, whose version is pinned: docstrings and
+statements of its modules. One thread and fixed seeds; other processors may round otherwise.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Files of weights that are quantised already, made from real ones, and what is left to save in them.
 
 The 2-D tensors of MiniLM are quantised as the formats in use do it, by plain rounding to nearest; its other
-tensors are kept in bf16 beside them, as such files do. One file is real: SmolLM2-135M-Instruct as Q4_1 GGUF. In a process of its
-own: `python -m bench.quantised CORPUS COMMAND LEVELS [--quick]`.
+tensors are kept in bf16 beside them, as such files do. One file is real:
+SmolLM2-135M-Instruct as Q4_1 GGUF. In a process of its own:
+`python -m bench.quantised CORPUS COMMAND LEVELS [--quick]`.
 """
 
 from __future__ import annotations
