@@ -21,7 +21,7 @@ SPEEDS = (0.012, 26.0)
 SPEED_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 # What is this much larger than the median is drawn at the upper edge, with its size written out.
 FAR_PERCENT = 5
-FONT, CHARACTER_WIDTH = 13, 7.3
+FONT, CHARACTER_WIDTH, OWN_CHARACTER_WIDTH = 13, 7.3, 8.4
 LINE_STEP = 4
 HELD_TO_AVX2 = "flyweight-archive@avx2"
 
@@ -132,7 +132,7 @@ class Panel:
         return lines
 
     def _place(self, point: Point, taken: list[Box]) -> Box:
-        width = CHARACTER_WIDTH * len(point.label)
+        width = (OWN_CHARACTER_WIDTH if point.own else CHARACTER_WIDTH) * len(point.label)
         for distance in range(11, 260, 4):
             for degrees in (0, 180, 90, 270, 45, 315, 135, 225, 20, 340, 160, 200, 65, 295, 115, 245):
                 angle = math.radians(degrees)

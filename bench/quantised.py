@@ -169,7 +169,7 @@ FORMATS: dict[str, Callable[[str, np.ndarray], Tensors]] = {
 }
 REAL = "SmolLM2-135M-Instruct, Q4_1 GGUF"
 NARROW = {"bf16 values in fp32": "minilm.bf16", "fp16 values in fp32": "minilm.fp16"}
-QUICK = (REAL, "fp8 e4m3, a scale a tensor", "int4 symmetric, groups of 128 (GPTQ)", "bf16 values in fp32")
+QUICK = (REAL, "fp8 e4m3, a scale a tensor", "int4 symmetric, groups of 128 (GPTQ)")
 
 
 def _floats(tensor: corpus.Tensor) -> np.ndarray:

@@ -38,8 +38,8 @@ def of_buffer(data: bytes, dtype: str, levels: list[str]) -> dict[str, int]:
 
     sizes = {}
     for level in levels:
-        blob = flyweight.compress(data, dtype=dtype, level=level, threads=1)
-        sizes[f"flyweight-{level}"] = _checked(level, blob, data, lambda blob: flyweight.decompress(blob, threads=1))
+        blob = flyweight.compress(data, dtype=dtype, level=level)
+        sizes[f"flyweight-{level}"] = _checked(f"flyweight {level}", blob, data, flyweight.decompress)
     sizes["z4ai"] = _z4ai_buffer(data, dtype)
     sizes["zipnn"] = _zipnn_floats(memoryview(data), dtype)
     sizes["zstd-3"] = _zstd(data)
