@@ -186,6 +186,8 @@ def _share(part: int, whole: int) -> str:
 
 
 def _beaten(results: dict) -> str:
+    if not never.inputs(results):
+        return ""
     found, hardly = never.beaten(results), never.hardly_smaller(results)
     text = "On no input of this run another codec was smaller."
     if found:
