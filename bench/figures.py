@@ -5,6 +5,16 @@ from __future__ import annotations
 from statistics import median
 
 ZIPNN = ("zipnn", "zipnn-tensors")
+# flyweight's default level in the tables of sizes.
+BALANCED = "flyweight-balanced"
+
+# flyweight's levels: the ways that stand for its size and decoding, and for its encoding.
+TIERS = {
+    "fast": ("flyweight-fast", "flyweight-fast"),
+    "balanced": ("flyweight-archive", "flyweight-tensors"),
+    "high": ("flyweight-high", "flyweight-high"),
+    "max": ("flyweight-max", "flyweight-max"),
+}
 
 LABELS = {
     "memcpy": "memcpy",
@@ -14,6 +24,10 @@ LABELS = {
     "openzl-huffman": "OpenZL, Huffman",
     "pcodec-8": "pcodec 8",
     "pcodec-12": "pcodec 12",
+    "bigsmall": "bigsmall",
+    "z4ai": "z4ai",
+    "blosc2-shuffle": "Blosc2, shuffle",
+    "blosc2-bitshuffle": "Blosc2, bitshuffle",
     "zstd-3": "zstd -3",
     "zstd-19": "zstd -19",
 }
@@ -45,11 +59,12 @@ class CaseFigures:
         return self.bytes / min(self.seconds(way, verb)) / 1e9
 
     def ratio(self, way: str, other: str, verb: str) -> float | None:
-        """How many times as fast as `other`: the median of the rounds' ratios. None where one was timed only once."""
+        """How many times as fast as `other`: the median of the ratios in the rounds that both took part in. None where
+        one was timed only once."""
         mine, theirs = self.seconds(way, verb), self.seconds(other, verb)
-        if len(mine) != len(theirs):
+        if len(mine) != len(theirs) and 1 in (len(mine), len(theirs)):
             return None
-        return median(b / a for a, b in zip(mine, theirs, strict=True))
+        return median(b / a for a, b in zip(mine, theirs, strict=False))
 
     def fastest_zipnn(self, verb: str) -> str | None:
         """ZipNN in whichever of its two ways is the faster here."""
@@ -59,6 +74,10 @@ class CaseFigures:
     def over_zipnn(self, way: str, verb: str) -> float | None:
         zipnn = self.fastest_zipnn(verb)
         return None if zipnn is None else self.ratio(way, zipnn, verb)
+
+
+def digits(speed: float) -> str:
+    return f"{speed:.3f}" if speed < 0.1 else f"{speed:.2f}" if speed < 10 else f"{speed:.1f}"
 
 
 def scaling(threads: dict, task: str) -> float:

@@ -9,7 +9,20 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-PEER_PACKAGES = ("zipnn", "zstandard", "pcodec", "openzl", "numpy", "safetensors", "torch", "xxhash")
+PEER_PACKAGES = (
+    "zipnn",
+    "zstandard",
+    "pcodec",
+    "openzl",
+    "bigsmall",
+    "z4ai",
+    "blosc2",
+    "gguf",
+    "numpy",
+    "safetensors",
+    "torch",
+    "xxhash",
+)
 ISA_FLAGS = ("avx2", "avx512f", "avx512bw", "avx512vbmi", "avx512_vbmi2", "sha_ni", "neon", "asimd")
 
 

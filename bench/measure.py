@@ -11,12 +11,15 @@ import sys
 import time
 from pathlib import Path
 
-from bench import command_line, corpus, hashes, machine, rounds, threads, unhelpful
+from bench import command_line, corpus, exponents, hashes, levels, machine, rounds, threads, unhelpful
 from bench.worker import Worker, WorkerFailed
 
 FULL = {"rounds": 7, "thread_rounds": 9, "file_rounds": 3}
 QUICK = {"rounds": 2, "thread_rounds": 3, "file_rounds": 1}
 THREAD_CASES = ("minilm.bf16", "crepe.bf16")
+# Tables of sizes alone, each measured by the module of that name in a process of its own.
+TABLES = ("scenarios", "quantised", "checkpoints")
+SLOW_PEERS = ("zstd-19", "pcodec-12", "bigsmall", "z4ai")
 
 
 def main() -> int:
@@ -30,7 +33,7 @@ def main() -> int:
     parser.add_argument("--peers-only", action="store_true", help="leave flyweight out")
     parser.add_argument("--cases", nargs="+", default=list(corpus.CASES), choices=corpus.CASES)
     parser.add_argument(
-        "--skip", nargs="+", default=[], choices=("zstd-19", "pcodec-12", "file"), help="leave out what is slow"
+        "--skip", nargs="+", default=[], choices=(*SLOW_PEERS, "file", *TABLES), help="leave out what is slow"
     )
     arguments = parser.parse_args()
     begin = time.monotonic()
@@ -56,10 +59,13 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
     if with_flyweight:
         isas = _forced_isas(folder)
         results["isas"] = isas
-        entrants += rounds.flyweights(isas)
+        tiers = levels.known()
+        results["levels"] = tiers
+        entrants += rounds.flyweights(isas, tiers)
     entrants += [peer for peer in rounds.PEERS if peer.label not in arguments.skip]
     for case in arguments.cases:
         results["cases"][case] = rounds.measure(folder, case, entrants, effort["rounds"])
+    results["exponents"] = exponents.measure(folder)
     results["hashes"] = hashes.measure(folder, effort["rounds"])
     if with_flyweight and len(os.sched_getaffinity(0)) > 1:
         results["threads"] = {case: threads.measure(folder, case, effort["thread_rounds"]) for case in THREAD_CASES}
@@ -67,9 +73,20 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
         scratch = arguments.work / "scratch"
         results["unhelpful"] = unhelpful.measure(folder, scratch, arguments.command)
         results["start_up"] = command_line.start_up(arguments.command)
+        for table in TABLES:
+            if table not in arguments.skip:
+                results[table] = _table(table, folder, arguments, results["levels"])
         if "file" not in arguments.skip:
             results["large_file"] = command_line.measure(folder, scratch, arguments.command, effort["file_rounds"])
     return results
+
+
+def _table(name: str, folder: Path, arguments: argparse.Namespace, tiers: list[str]) -> list[dict]:
+    command = [sys.executable, "-m", f"bench.{name}", str(folder), arguments.command, ",".join(tiers)]
+    command += ["--quick"] if arguments.quick else []
+    # Results are the last line: libraries print too.
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return json.loads(answer.splitlines()[-1])
 
 
 def _forced_isas(folder: Path) -> list[str]:

@@ -8,20 +8,14 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench import targets
-from bench.figures import LABELS, CaseFigures, scaling
+from bench import never, size_tables, targets
+from bench.figures import LABELS, TIERS, CaseFigures, digits, scaling
+from bench.markdown import NOT_MEASURED, table
 
 TITLES = {"minilm": "all-MiniLM-L6-v2, a transformer", "crepe": "CREPE, a convolutional network"}
 ISA_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "scalar": "no SIMD"}
 OWN_WAYS = {"flyweight-archive": "archive", "flyweight-tensors": "tensors", "flyweight-sha256": "archive + SHA-256"}
 QUICK_WARNING = "\n**A quick run, to see that the benchmark works. These figures are not to be quoted.**\n"
-NOT_MEASURED = "Not measured in this run."
-
-
-def table(header: list[str], rows: list[list[str]], right: bool = True) -> str:
-    """A Markdown table; all columns but the first are numbers where `right` is set."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + ("---:|" if right else "---|") * (len(header) - 1)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def write(results: dict) -> str:
@@ -32,12 +26,17 @@ def write(results: dict) -> str:
         machine=_machine(results, cases),
         targets=_targets(results),
         peers="\n\n".join(_peers(case) for case in cases),
+        scenarios=size_tables.scenarios(results),
+        quantised=size_tables.quantised(results),
+        checkpoints=size_tables.checkpoints(results),
         own_ways=_own_ways(results, cases),
         threads=_threads(results),
         start_up=_start_up(results),
         large_file=_large_file(results),
         hashes=_hashes(results),
         unhelpful=_unhelpful(results),
+        never=_never(results),
+        beaten=_beaten(results),
         settings=_settings(results),
     )
 
@@ -80,7 +79,7 @@ def _targets(results: dict) -> str:
 
 def _peers(case: CaseFigures) -> str:
     model, dtype = case.name.split(".")
-    rows = [] if "flyweight-archive" not in case else [_flyweight_row(case)]
+    rows = [_flyweight_row(case, level) for level, ways in TIERS.items() if all(way in case for way in ways)]
     rows += [_peer_row(case, way) for way in LABELS if way in case]
     header = ["codec", "size %", "encode GB/s", "decode GB/s", "x ZipNN", "x memcpy"]
     title = f"### {case.name}: {TITLES[model]}, {dtype}, {case.bytes:,} bytes"
@@ -92,19 +91,16 @@ def _peer_row(case: CaseFigures, way: str) -> list[str]:
     return [LABELS[way], f"{case.size(way):.2f}", *speeds, *_decode_ratios(case, way)]
 
 
-def _flyweight_row(case: CaseFigures) -> list[str]:
-    encode, decode = _speed(case, "flyweight-tensors", "encode"), _speed(case, "flyweight-archive", "decode")
-    figures = [f"{case.size('flyweight-archive'):.2f}", encode, decode, *_decode_ratios(case, "flyweight-archive")]
-    return [f"**{cell}**" for cell in ("flyweight", *figures)]
+def _flyweight_row(case: CaseFigures, level: str) -> list[str]:
+    whole, tensors = TIERS[level]
+    speeds = [_speed(case, tensors, "encode"), _speed(case, whole, "decode")]
+    figures = [f"{case.size(whole):.2f}", *speeds, *_decode_ratios(case, whole)]
+    return [f"**{cell}**" for cell in (f"flyweight, {level}", *figures)]
 
 
 def _speed(case: CaseFigures, way: str, verb: str) -> str:
     once = len(case.seconds(way, verb)) == 1
     return f"{digits(case.speed(way, verb))} ({'once' if once else digits(case.best(way, verb))})"
-
-
-def digits(speed: float) -> str:
-    return f"{speed:.3f}" if speed < 0.1 else f"{speed:.2f}" if speed < 10 else f"{speed:.1f}"
 
 
 def _ratio(value: float | None) -> str:
@@ -118,7 +114,7 @@ def _decode_ratios(case: CaseFigures, way: str) -> list[str]:
 def _own_ways(results: dict, cases: list[CaseFigures]) -> str:
     rows = []
     for case in cases:
-        for way in [way for way in case.codecs if way.startswith("flyweight")]:
+        for way in [way for way in case.codecs if way.partition("@")[0] in OWN_WAYS]:
             base, _, isa = way.partition("@")
             speeds = [digits(case.speed(way, verb)) for verb in ("encode", "decode")]
             over_zipnn = ", ".join(_ratio(case.over_zipnn(way, verb)) for verb in ("encode", "decode"))
@@ -173,6 +169,43 @@ def _unhelpful(results: dict) -> str:
     columns = ("bytes", "flyweight", "zstd-3", "zstd-19")
     rows = [[row["name"], *(f"{row[key]:,}" for key in columns)] for row in results.get("unhelpful", [])]
     return table(["input", "as it is", "flyweight", "zstd -3", "zstd -19"], rows) if rows else NOT_MEASURED
+
+
+def _never(results: dict) -> str:
+    lines = []
+    for rule, (count, found) in never.excesses(results).items():
+        verdict = "not once" if not found else f"{len(found)} times"
+        lines.append(f"- larger than {rule}: **{verdict}** in {count} inputs{'.' if not found else ':'}")
+        lines += [f"  - {one.name}: {one.over:,} bytes{_share(one.over, one.input_bytes)}" for one in found]
+    return "\n".join(lines) if lines else NOT_MEASURED
+
+
+def _share(part: int, whole: int) -> str:
+    """Where percents say something: not of a tiny input."""
+    return f", {100 * part / whole:.3f} % of the input" if part < whole else ""
+
+
+def _beaten(results: dict) -> str:
+    if not never.inputs(results):
+        return ""
+    found, hardly = never.beaten(results), never.hardly_smaller(results)
+    text = "On no input of this run another codec was smaller."
+    if found:
+        header = ["input", "bytes", "flyweight, balanced", "its smallest level", "smaller", "its bytes"]
+        rows = [
+            [
+                one.input.name,
+                *(f"{size:,}" for size in (one.input.bytes, one.input.balanced, one.own_best)),
+                one.peer,
+                f"{one.peer_bytes:,}",
+            ]
+            for one in found
+        ]
+        text = "Inputs on which another codec was smaller than flyweight's default level:\n\n" + table(header, rows)
+    names = "; ".join(one.name for one in hardly)
+    return text + (
+        f"\n\nLess than {100 * never.HARDLY:.0f} % is saved, balanced, or nothing, of: {names}." if names else ""
+    )
 
 
 def _settings(results: dict) -> str:

@@ -7,11 +7,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.levels import DEFAULT
 from bench.worker import Worker, WorkerFailed
 
 WARM_UP_ROUNDS = 2
 # Too slow to encode more than once: their encode speed is a single measurement.
-ENCODED_ONCE = {"zstd-19", "pcodec-12"}
+ENCODED_ONCE = {"zstd-19", "pcodec-12", "bigsmall", "z4ai", "flyweight-max"}
+# Too slow to decode in every round: the first rounds that count have to do.
+DECODED_SELDOM = {"bigsmall", "flyweight-max"}
+SELDOM_ROUNDS = 2
 
 
 @dataclass
@@ -25,17 +29,31 @@ class Entrant:
 
 PEERS = [
     Entrant(name, name)
-    for name in ("zipnn", "zipnn-tensors", "openzl-fse", "openzl-huffman", "pcodec-8", "pcodec-12", "zstd-3", "zstd-19")
+    for name in (
+        "zipnn",
+        "zipnn-tensors",
+        "openzl-fse",
+        "openzl-huffman",
+        "pcodec-8",
+        "pcodec-12",
+        "bigsmall",
+        "z4ai",
+        "blosc2-shuffle",
+        "blosc2-bitshuffle",
+        "zstd-3",
+        "zstd-19",
+    )
 ]
 
 
-def flyweights(isas: list[str]) -> list[Entrant]:
-    """flyweight as it comes, and held to each instruction set of `isas`."""
+def flyweights(isas: list[str], levels: list[str]) -> list[Entrant]:
+    """flyweight as it comes, held to each instruction set of `isas`, and at each of `levels` beside its default."""
     found = []
     for codec in ("flyweight-archive", "flyweight-tensors"):
         found.append(Entrant(codec, codec))
         found += [Entrant(f"{codec}@{isa}", codec, {"FLYWEIGHT_ISA": isa}) for isa in isas]
-    return [*found, Entrant("flyweight-sha256", "flyweight-sha256")]
+    tiers = [f"flyweight-{level}" for level in levels if level != DEFAULT]
+    return [*found, Entrant("flyweight-sha256", "flyweight-sha256"), *(Entrant(tier, tier) for tier in tiers)]
 
 
 def measure(folder: Path, case: str, entrants: list[Entrant], rounds: int) -> dict:
@@ -47,7 +65,7 @@ def measure(folder: Path, case: str, entrants: list[Entrant], rounds: int) -> di
         for number in range(WARM_UP_ROUNDS + rounds):
             _progress(f"{case}: round {number + 1} of {WARM_UP_ROUNDS + rounds}")
             for entrant, worker in zip(entrants, workers, strict=True):
-                _one_round(results[entrant.label], entrant, worker, keep=number >= WARM_UP_ROUNDS)
+                _one_round(results[entrant.label], entrant, worker, number - WARM_UP_ROUNDS)
         _check_same_bytes(case, results)
         return {"payload_bytes": workers[0].info["payload_bytes"], "codecs": results}
     finally:
@@ -74,12 +92,16 @@ def _first(entrant: Entrant, worker: Worker) -> dict:
     return result
 
 
-def _one_round(result: dict, entrant: Entrant, worker: Worker, keep: bool) -> None:
+def _one_round(result: dict, entrant: Entrant, worker: Worker, number: int) -> None:
+    """Rounds with a `number` under 0 warm up."""
+    keep = number >= 0
     if entrant.codec not in ENCODED_ONCE:
         answer = worker.ask("encode")
         result.update(encoded_bytes=answer["encoded_bytes"], digest=answer["digest"])
         if keep:
             result["encode_s"].append(answer["cpu_s"])
+    if entrant.codec in DECODED_SELDOM and not 0 <= number < SELDOM_ROUNDS:
+        return
     answer = worker.ask("decode")
     if keep:
         result["decode_s"].append(answer["cpu_s"])

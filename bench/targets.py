@@ -6,12 +6,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from bench.figures import CaseFigures, scaling, speed_of_two
+from bench.figures import BALANCED, TIERS, CaseFigures, scaling, speed_of_two
+from bench.never import excesses
 
-SIZE_PERCENT = {"minilm.bf16": 66.1, "crepe.bf16": 65.2, "minilm.fp16": 84.7, "minilm.fp32": 81.9, "crepe.fp32": 62.0}
+# Percent of the tensor bytes by level.
+SIZE_PERCENT = {
+    "minilm.bf16": {"fast": 66.6, "balanced": 66.0, "high": 65.8, "max": 65.5},
+    "crepe.bf16": {"fast": 68.2, "balanced": 65.1, "high": 64.9, "max": 64.4},
+    "minilm.fp32": {"balanced": 81.7, "high": 81.4},
+    "crepe.fp32": {"balanced": 61.4, "high": 61.0},
+    "minilm.fp16": {"balanced": 84.5, "high": 84.2},
+}
+# bf16 values in fp32: points that their size may be over half of that in bf16.
+WIDENED_POINTS = 0.1
+# Percent of the file that is saved, balanced.
+QUANTISED_SAVED = {
+    "SmolLM2-135M-Instruct, Q4_1 GGUF": 11.5,
+    "fp8 e4m3, a scale a tensor": 18,
+    "fp8 e5m2, unscaled": 30,
+    "int4 symmetric, groups of 128 (GPTQ)": 16,
+    "mxfp4": 6,
+    "nvfp4": 6,
+}
 BF16_CASES = ("minilm.bf16", "crepe.bf16")
-DECODE_OVER_ZIPNN = {"avx512": 3.0, "avx2": 2.2}
-ENCODE_OVER_ZIPNN = 1.7
+WIDE_CASES = ("minilm.fp16", "minilm.fp32", "crepe.fp32")
+DECODE_OVER_ZIPNN = {"avx512": 3.5, "avx2": 2.4}
+WIDE_DECODE_OVER_ZIPNN = 2.0
+FAST_ENCODE_OVER_ZIPNN = 2.5
+ENCODE_OVER_ZIPNN = 2.0
+HIGH_DECODE_OVER_ZIPNN = 1.0
+HIGH_ENCODE_OVER_PCODEC = 10.0
+MAX_GB_PER_S = 0.020
 TWO_THREADS = 1.7
 # Two threads that reach this share of what a copy by two threads reaches are bound by memory.
 MEMORY_BOUND = 0.8
@@ -34,15 +59,53 @@ def judge(results: dict) -> list[Verdict]:
     cases = {name: CaseFigures(name, case) for name, case in results["cases"].items()}
     if not any("flyweight-archive" in case for case in cases.values()):
         return []
-    speeds = [*_decode(results, cases), *_encode(cases), *_threads(results)]
-    return [*_sizes(cases), *speeds, *_wall(results), *_start_up(results), *_memory(results)]
+    sizes = [*_sizes(cases), *_widened(results, cases), *_scenarios(results), *_quantised(results), *_never(results)]
+    speeds = [*_decode(results, cases), *_encode(cases), *_tiers(cases), *_threads(results)]
+    return [*sizes, *speeds, *_wall(results), *_start_up(results), *_memory(results)]
+
+
+def _at_most(what: str, wanted: float, measured: float) -> Verdict:
+    return Verdict(what, f"<= {wanted}", f"{measured:.2f}", measured <= wanted)
+
+
+def _times(what: str, wanted: float, ratio: float | None) -> Iterator[Verdict]:
+    if ratio is not None:
+        yield Verdict(what, f">= {wanted} x", f"{ratio:.2f} x", ratio >= wanted)
 
 
 def _sizes(cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
-    for name, wanted in SIZE_PERCENT.items():
-        if name in cases:
-            size = cases[name].size("flyweight-archive")
-            yield Verdict(f"size of {name}, % of tensor bytes", f"<= {wanted}", f"{size:.2f}", size <= wanted)
+    for name, by_level in SIZE_PERCENT.items():
+        for level, wanted in by_level.items():
+            way = TIERS[level][0]
+            if name in cases and way in cases[name]:
+                yield _at_most(f"size of {name}, {level}, % of tensor bytes", wanted, cases[name].size(way))
+
+
+def _widened(results: dict, cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
+    for row in results.get("quantised", []):
+        if row["name"] == "bf16 values in fp32" and "minilm.bf16" in cases:
+            size = 100 * row["codecs"][BALANCED] / row["tensor_bytes"]
+            wanted = cases["minilm.bf16"].size("flyweight-archive") / 2 + WIDENED_POINTS
+            yield _at_most("size of minilm.bf16 widened to fp32, balanced, % of tensor bytes", round(wanted, 2), size)
+
+
+def _scenarios(results: dict) -> Iterator[Verdict]:
+    for row in results.get("scenarios", []):
+        ratio = row["bytes"] / row["codecs"][BALANCED]
+        what = f"ratio of scenario {row['name']}, {row['dtype']}, balanced"
+        yield Verdict(what, f">= {row['bar']:g}", f"{ratio:.4g}", ratio >= row["bar"])
+
+
+def _quantised(results: dict) -> Iterator[Verdict]:
+    for row in results.get("quantised", []):
+        if row["name"] in QUANTISED_SAVED:
+            wanted, saved = QUANTISED_SAVED[row["name"]], 100 - 100 * row["codecs"][BALANCED] / row["bytes"]
+            yield Verdict(f"saved of {row['name']}, balanced, %", f">= {wanted}", f"{saved:.2f}", saved >= wanted)
+
+
+def _never(results: dict) -> Iterator[Verdict]:
+    for rule, (count, found) in excesses(results).items():
+        yield Verdict(f"inputs where balanced is larger than {rule}", "none", f"{len(found)} of {count}", not found)
 
 
 def _decode(results: dict, cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
@@ -51,21 +114,38 @@ def _decode(results: dict, cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
         way = "flyweight-archive" if isa == native else f"flyweight-archive@{isa}"
         for name in BF16_CASES:
             ratio = cases[name].over_zipnn(way, "decode") if name in cases and way in cases[name] else None
-            if ratio is not None:
-                what = f"decode of {name} over ZipNN, {'AVX-512' if isa == 'avx512' else 'AVX2'}"
-                yield Verdict(what, f">= {wanted} x", f"{ratio:.2f} x", ratio >= wanted)
+            what = f"decode of {name} over ZipNN, balanced, {'AVX-512' if isa == 'avx512' else 'AVX2'}"
+            yield from _times(what, wanted, ratio)
+    for name in WIDE_CASES:
+        if name in cases:
+            ratio = cases[name].over_zipnn("flyweight-archive", "decode")
+            yield from _times(f"decode of {name} over ZipNN, balanced", WIDE_DECODE_OVER_ZIPNN, ratio)
 
 
 def _encode(cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
+    for level, wanted in (("fast", FAST_ENCODE_OVER_ZIPNN), ("balanced", ENCODE_OVER_ZIPNN)):
+        way = TIERS[level][1]
+        for name in BF16_CASES:
+            if name in cases and way in cases[name]:
+                ratio = cases[name].over_zipnn(way, "encode")
+                yield from _times(f"encode of {name} over ZipNN, {level}", wanted, ratio)
+
+
+def _tiers(cases: dict[str, CaseFigures]) -> Iterator[Verdict]:
+    """What is wanted of high and max."""
     for name in BF16_CASES:
-        ratio = cases[name].over_zipnn("flyweight-tensors", "encode") if name in cases else None
-        if ratio is not None:
-            yield Verdict(
-                f"encode of {name} over ZipNN",
-                f">= {ENCODE_OVER_ZIPNN} x",
-                f"{ratio:.2f} x",
-                ratio >= ENCODE_OVER_ZIPNN,
-            )
+        case = cases.get(name)
+        if case is not None and "flyweight-high" in case:
+            ratio = case.over_zipnn("flyweight-high", "decode")
+            yield from _times(f"decode of {name} over ZipNN, high", HIGH_DECODE_OVER_ZIPNN, ratio)
+            if "pcodec-12" in case:
+                ratio = case.speed("flyweight-high", "encode") / case.speed("pcodec-12", "encode")
+                yield from _times(f"encode of {name} over pcodec 12, high", HIGH_ENCODE_OVER_PCODEC, ratio)
+        if case is not None and "flyweight-max" in case:
+            for verb in ("encode", "decode"):
+                speed = case.speed("flyweight-max", verb)
+                wanted, measured = f">= {1e3 * MAX_GB_PER_S:.0f} MB/s", f"{1e3 * speed:.0f} MB/s"
+                yield Verdict(f"{verb} of {name}, max", wanted, measured, speed >= MAX_GB_PER_S)
 
 
 def _threads(results: dict) -> Iterator[Verdict]:
