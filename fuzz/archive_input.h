@@ -95,7 +95,7 @@ inline std::vector<std::byte> SealRecords(ByteSpan image, ArchiveIndex index, ui
   std::vector<std::byte> records(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(first_index_offset));
   for (IndexFile& file : index.files) {
     for (IndexExtent& extent : file.extents) {
-      if (extent.place != PlaceKind::kRecord) continue;
+      if (!extent.has_record()) continue;
       extent.record_check = SealRecord(MutableByteSpan(records).subspan(static_cast<size_t>(extent.record_offset),
                                                                         static_cast<size_t>(extent.record_bytes)));
     }
