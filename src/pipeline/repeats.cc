@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/checked.h"
 #include "pipeline/extent_items.h"
 #include "pipeline/pieces.h"
 #include "pipeline/repeat_match.h"
@@ -17,23 +18,34 @@ namespace {
 // table where it is a multiple of kStride in the first kSpacing bytes of a block. So whatever the distance between two
 // copies, one position of a cluster of the later one meets one of the table, if the copies are longer than a block.
 constexpr uint64_t kSpacing = uint64_t{64} << 10;
-constexpr uint64_t kStride = 256;
+constexpr uint64_t kStride = 128;
 constexpr uint64_t kEntriesABlock = kSpacing / kStride;
 constexpr uint64_t kBlockBytes = uint64_t{1} << 20;
-constexpr uint64_t kTableMaxEntries = uint64_t{1} << 21;
+constexpr uint64_t kTableMaxEntries = uint64_t{1} << 22;
+/// Places in the table are of this many strides; what lies behind is not looked at.
+constexpr uint64_t kSearchedMaxBytes = kStride * (uint64_t{1} << 32) - (uint64_t{1} << 20);
 
 /// Extents under this are not looked at.
 constexpr uint64_t kExtentMinBytes = uint64_t{128} << 10;
 /// What one position found has to be worth.
 constexpr uint64_t kMatchMinBytes = uint64_t{16} << 10;
-/// Positions of an extent that were compared for nothing, after which no more are: its windows are alike everywhere.
-constexpr size_t kMissMaxCount = 64;
+/// So many positions of an extent may be compared for nothing, and one more for each kSpacing of it: the windows of
+/// tensors of few distinct values are alike in many places.
+constexpr uint64_t kFreeMisses = 64;
 
 /// An extent that may hold repeats.
 struct Searched {
   uint64_t number = 0;    ///< over all files
-  uint64_t position = 0;  ///< of its first byte among all that is searched
+  uint64_t position = 0;  ///< of its first byte among all that is searched, a multiple of kStride
 };
+
+constexpr uint64_t kLineBytes = 64;
+constexpr uint64_t kPrefetchBytes = 16 * kStride;
+
+/// A hint: what is so far ahead need not exist.
+void Prefetch(const std::byte* bytes, uint64_t ahead_bytes) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(bytes) + ahead_bytes));
+}
 
 class RepeatFinder {
  public:
@@ -61,8 +73,10 @@ class RepeatFinder {
     for (uint64_t number = 0; number < places_.size(); ++number) {
       const IndexExtent& extent = ExtentOf(number);
       if (extent.place != PlaceKind::kRecord || extent.decoded_bytes < kExtentMinBytes) continue;
+      uint64_t next_bytes = CeilDiv(extent.decoded_bytes, kStride) * kStride;
+      if (next_bytes > kSearchedMaxBytes - total_bytes) break;
       searched_.push_back({number, total_bytes});
-      total_bytes += extent.decoded_bytes;
+      total_bytes += next_bytes;
     }
     return total_bytes;
   }
@@ -97,23 +111,26 @@ class RepeatFinder {
     FLYWEIGHT_ASSIGN(ByteSpan bytes, content_.Read(begin, end - begin + RepeatTable::kWindowBytes, buffer_));
     for (uint64_t at = begin; at < end; at += kStride) {
       if (at < covered_end_) continue;
-      std::optional<uint64_t> hash = RepeatTable::HashWindow(bytes.data() + (at - begin));
-      if (hash.has_value()) table_->Insert(*hash, searched.position + at);
+      const std::byte* window = bytes.data() + (at - begin);
+      Prefetch(window, kPrefetchBytes);
+      if (RepeatTable::IsFlat(window)) continue;
+      table_->Insert(RepeatTable::HashWindow(window), static_cast<uint32_t>((searched.position + at) / kStride));
     }
     return Status::Ok();
   }
 
   Status LookUpCluster(const Searched& searched, uint64_t begin, uint64_t end) {
-    if (covered_end_ >= end || miss_count_ > kMissMaxCount) return Status::Ok();
+    if (covered_end_ >= end || miss_count_ > kFreeMisses + begin / kSpacing) return Status::Ok();
     FLYWEIGHT_ASSIGN(ByteSpan bytes, content_.Read(begin, end - begin + RepeatTable::kWindowBytes, buffer_));
+    for (uint64_t ahead = 0; ahead <= kStride; ahead += kLineBytes) Prefetch(bytes.data(), kSpacing + ahead);
     for (uint64_t at = begin; at < end; at += step_) {
       if (at < covered_end_) continue;
-      std::optional<uint64_t> hash = RepeatTable::HashWindow(bytes.data() + (at - begin));
-      std::optional<uint64_t> found = hash.has_value() ? table_->Find(*hash) : std::nullopt;
-      if (!found.has_value()) continue;
-      FLYWEIGHT_ASSIGN(bool is_match, Match(searched, at, *found));
+      const std::byte* window = bytes.data() + (at - begin);
+      std::optional<uint32_t> found = table_->Find(RepeatTable::HashWindow(window));
+      if (!found.has_value() || RepeatTable::IsFlat(window)) continue;
+      FLYWEIGHT_ASSIGN(bool is_match, Match(searched, at, *found * kStride));
       if (is_match) return Status::Ok();
-      if (++miss_count_ > kMissMaxCount) return Status::Ok();
+      ++miss_count_;
     }
     return Status::Ok();
   }
@@ -152,7 +169,7 @@ class RepeatFinder {
   ExtentContent content_;
   uint64_t step_ = 1;
   uint64_t covered_end_ = 0;
-  size_t miss_count_ = 0;
+  uint64_t miss_count_ = 0;
   std::vector<RepeatMatch> matches_;
 };
 
