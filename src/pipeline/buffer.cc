@@ -5,7 +5,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
-#include "pipeline/repeats.h"
+#include "pipeline/sharing.h"
 
 namespace flyweight {
 namespace {
@@ -49,7 +49,7 @@ Status CompressBuffer(const TensorView& tensor, Level level, size_t thread_count
     ProgressCallback no_callback;
     ProgressMeter progress(no_callback, size_bytes);
     SingleContent contents(source);
-    if (level != Level::kFast) FLYWEIGHT_TRY(FindRepeats(contents, index));
+    FLYWEIGHT_TRY(FindShared(contents, index, level));
     FLYWEIGHT_TRY(EncodeArchive(contents, index,
                                 {.level = level, .hash = false, .lossy = nullptr, .check_chunks = false}, sink, pool,
                                 progress));
