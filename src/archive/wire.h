@@ -20,8 +20,8 @@ inline constexpr size_t kHeaderReserved2Offset = 32;
 inline constexpr size_t kHeaderHashOffset = 56;
 
 /// Required feature bits. A decoder refuses an archive with one that it does not know.
-inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;  ///< some tensors are not what was compressed
-inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;   ///< the files are the entries of a directory
+inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;   ///< some tensors are not what was compressed
+inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;    ///< the files are the entries of a directory
 inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;  ///< some extents are pieces or casts of others
 inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree | kFeatureShared;
 
