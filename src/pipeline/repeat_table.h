@@ -40,7 +40,7 @@ class RepeatTable {
     return FindEntry(hash);
   }
 
-  /// Does nothing where the hash is there already or the table is crowded. `place` is under 2^32 - 1.
+  /// Does nothing where the hash is there already or the table is full. `place` is under 2^32 - 1.
   void Insert(uint64_t hash, uint32_t place);
 
  private:
@@ -57,6 +57,7 @@ class RepeatTable {
   static uint32_t TagOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 24); }
   std::optional<uint32_t> FindEntry(uint64_t hash) const;
 
+  uint64_t free_count_;
   unsigned filter_shift_;
   std::vector<uint64_t> filter_;
   std::vector<Entry> entries_;

@@ -39,6 +39,7 @@ struct Searched {
   uint64_t position = 0;  ///< of its first byte among all that is searched, a multiple of kStride
 };
 
+constexpr uint64_t kInsertedMinBytes = uint64_t{8} << 10;
 constexpr uint64_t kLineBytes = 64;
 constexpr uint64_t kPrefetchBytes = 16 * kStride;
 
@@ -56,7 +57,8 @@ class RepeatFinder {
     uint64_t total_bytes = ListSearched();
     if (total_bytes < 2 * kExtentMinBytes) return Status::Ok();
     while (total_bytes / block_bytes_ > kTableMaxEntries / kEntriesABlock) block_bytes_ *= 2;
-    table_.emplace((total_bytes / block_bytes_ + searched_.size()) * kEntriesABlock);
+    uint64_t entry_count = (total_bytes / block_bytes_ + searched_.size()) * kEntriesABlock;
+    table_.emplace(std::min(entry_count, kTableMaxEntries));
     PieceMaker maker;
     for (const Searched& searched : searched_) {
       FLYWEIGHT_TRY(Search(searched));
@@ -95,11 +97,13 @@ class RepeatFinder {
     FLYWEIGHT_ASSIGN(content_, Open(searched.number));
     step_ = MatchStep(ExtentOf(searched.number).dtype);
     uint64_t window_end = content_.size_bytes - RepeatTable::kWindowBytes;
+    // In small extents a smaller share goes into the table, which then only surely finds what begins as they do.
+    uint64_t inserted_bytes = std::clamp(content_.size_bytes / 16, kInsertedMinBytes, kSpacing);
     for (uint64_t block = 0; block < window_end; block += block_bytes_) {
       uint64_t block_end = std::min(block + block_bytes_, window_end);
       for (uint64_t cluster = block; cluster < block_end; cluster += kSpacing) {
         FLYWEIGHT_TRY(LookUpCluster(searched, cluster, std::min(cluster + kStride, window_end)));
-        if (cluster == block) FLYWEIGHT_TRY(InsertBlock(searched, block, std::min(block + kSpacing, window_end)));
+        if (cluster == block) FLYWEIGHT_TRY(InsertBlock(searched, block, std::min(block + inserted_bytes, window_end)));
       }
     }
     return Status::Ok();
