@@ -61,8 +61,13 @@ Json DescribeListing(const ArchiveListing& listing) {
 }
 
 Json DescribeTensor(const ArchiveListing& listing, const ListedTensor& tensor) {
-  Json json = {{"name", tensor.name},           {"dtype", Describe(tensor.dtype).name}, {"shape", tensor.shape},
-               {"bytes", tensor.decoded_bytes}, {"stored_bytes", tensor.stored_bytes},  {"digest", nullptr}};
+  Json json = {{"name", tensor.name},
+               {"dtype", Describe(tensor.dtype).name},
+               {"shape", tensor.shape},
+               {"bytes", tensor.decoded_bytes},
+               {"stored_bytes", tensor.stored_bytes},
+               {"shared_bytes", tensor.shared_bytes},
+               {"digest", nullptr}};
   if (!tensor.digest_hex.empty()) json["digest"] = tensor.digest_hex;
   if (listing.is_tree) json["file"] = listing.files[tensor.file].name;
   if (tensor.lossy.has_value()) {

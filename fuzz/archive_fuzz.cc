@@ -21,7 +21,7 @@ void DecodeChunks(const ArchiveReader& reader, const IndexExtent& extent, CodecS
   Result<OpenRecord> record = reader.OpenRecordOf(extent);
   if (!record.ok()) return;
   const RecordHead& head = record.value().head;
-  FLYWEIGHT_FUZZ_CHECK(head.decoded_bytes == extent.decoded_bytes);
+  FLYWEIGHT_FUZZ_CHECK(head.decoded_bytes == extent.record_decoded_bytes());
   FLYWEIGHT_FUZZ_CHECK(record.value().frame_offsets.size() == head.chunk_count);
   for (uint64_t i = 0; i < std::min<uint64_t>(head.chunk_count, 2); i++) {
     ExactBuffer target(static_cast<size_t>(head.ChunkDecodedBytes(i)));
@@ -39,9 +39,9 @@ void DecodeExtents(const ArchiveReader& reader, const IndexFile& file, CodecScra
   for (size_t i = 0; i < std::min(file.extents.size(), kMaxExtents); i++) {
     const IndexExtent& extent = file.extents[i];
     const IndexExtent& holder = reader.Resolve(extent);
-    FLYWEIGHT_FUZZ_CHECK(holder.place == PlaceKind::kInline || holder.place == PlaceKind::kRecord);
+    FLYWEIGHT_FUZZ_CHECK(holder.place != PlaceKind::kSame && holder.place != PlaceKind::kExternal);
     FLYWEIGHT_FUZZ_CHECK(holder.decoded_bytes == extent.decoded_bytes);
-    if (extent.place == PlaceKind::kRecord) DecodeChunks(reader, extent, scratch);
+    if (extent.has_record()) DecodeChunks(reader, extent, scratch);
     for (uint64_t begin : {uint64_t{0}, extent.decoded_bytes / 3, extent.decoded_bytes}) {
       DecodeWindow(reader, extent, begin, scratch);
     }

@@ -29,6 +29,7 @@ inline std::vector<std::byte> AssembleArchive(ByteSpan body, ByteSpan records) {
   section.Append(body);
 
   ArchiveFooter footer;
+  footer.header.required_features = wire::kFeatureShared;  // so that the index may say everything
   footer.first_index_offset = wire::kHeaderBytes + records.size();
   footer.index_section_bytes = section.size();
   footer.second_index_offset = footer.first_index_offset + section.size();
@@ -95,7 +96,7 @@ inline std::vector<std::byte> SealRecords(ByteSpan image, ArchiveIndex index, ui
   std::vector<std::byte> records(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(first_index_offset));
   for (IndexFile& file : index.files) {
     for (IndexExtent& extent : file.extents) {
-      if (extent.place != PlaceKind::kRecord) continue;
+      if (!extent.has_record()) continue;
       extent.record_check = SealRecord(MutableByteSpan(records).subspan(static_cast<size_t>(extent.record_offset),
                                                                         static_cast<size_t>(extent.record_bytes)));
     }

@@ -170,6 +170,29 @@ def compare_parity(compare: Comparison, spec: str) -> None:
         compare.same(f"parity_layout.h {name}", layout.get(name), number)
 
 
+def compare_shared(compare: Comparison, spec: str) -> None:
+    """Extents that are made of others."""
+    kinds = dict(re.findall(r"\| kind (\d+), (\w+)", section(spec, "1.4")))
+    places = {str(number): name for name, number in enum("src/archive/reader.h", "PlaceKind").items()}
+    for number, name in kinds.items():
+        compare.same(f"reader.h PlaceKind {number}", places.get(number), f"k{name.capitalize()}")
+    casts = table(section(spec, "1.4.2"))
+    methods = enum("src/tensor/cast.h", "CastMethod")
+    compare.same("cast.h CastMethod numbers", sorted(methods.values()), [int(row[0]) for row in casts])
+    for number, dtype, _ in casts:
+        name = next((name for name, value in methods.items() if value == int(number)), "")
+        compare.same(f"cast.h CastMethod {number}", name.startswith(f"k{dtype}"), True)
+    feature = re.search(r"(\d+) = extents made of others", section(spec, "1.1"))
+    wire = constants("src/archive/wire.h")
+    compare.same(
+        "wire.h kFeatureShared",
+        "kFeatureShared = uint64_t{1} << " + (feature.group(1) if feature else ""),
+        (re.search(r"kFeatureShared = uint64_t\{1\} << \d+", read("src/archive/wire.h")) or [""])[0],
+    )
+    piece = re.search(r"a piece (\d+)", section(spec, "5"))
+    compare.same("wire.h kPieceBytes", wire.get("kPieceBytes"), int(piece.group(1)) if piece else None)
+
+
 def compare_record(compare: Comparison, spec: str) -> None:
     record = constants("src/codec/record.h")
     frame = table(section(spec, "2.2"))
@@ -319,6 +342,7 @@ def main() -> int:
     compare = Comparison()
     compare_wire(compare, spec)
     compare_parity(compare, spec)
+    compare_shared(compare, spec)
     compare_record(compare, spec)
     compare_dtypes(compare, spec)
     compare_numbers(compare, spec)

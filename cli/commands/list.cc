@@ -21,6 +21,14 @@ void AddTotal(const ArchiveListing& listing, Table& table, std::vector<std::stri
   table.Add(std::move(before));
 }
 
+/// What is said of a tensor beside its sizes.
+std::string RemarkOn(const ListedTensor& extent) {
+  if (extent.lossy.has_value()) return "LOSSY " + extent.lossy->method;
+  if (extent.shared_bytes == 0) return "";
+  bool is_all = extent.shared_bytes == extent.decoded_bytes;
+  return is_all ? "shared" : HumanPercent(extent.shared_bytes, extent.decoded_bytes) + " shared";
+}
+
 void PrintTensors(const ArchiveListing& listing, const Arguments& arguments, Console& console) {
   Table table("lllrrrl");
   table.Add({"name", "dtype", "shape", "size", "stored", "%", ""});
@@ -31,7 +39,7 @@ void PrintTensors(const ArchiveListing& listing, const Arguments& arguments, Con
     table.Add({name, extent.is_tensor ? std::string(Describe(extent.dtype).name) : "",
                extent.is_tensor ? ShapeText(extent.shape) : "", HumanBytes(extent.decoded_bytes),
                HumanBytes(extent.stored_bytes), HumanPercent(extent.stored_bytes, extent.decoded_bytes),
-               extent.lossy.has_value() ? "LOSSY " + extent.lossy->method : ""});
+               RemarkOn(extent)});
   }
   if (!listing.is_tree && !arguments.pattern.has_value()) {
     table.Add({"(index)", "", "", "", HumanBytes(OverheadBytes(listing)), "", ""});

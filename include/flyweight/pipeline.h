@@ -158,7 +158,8 @@ struct ListedTensor {
   DType dtype = DType::kOpaque;
   Shape shape;
   bool is_tensor = false;
-  bool is_shared = false;  ///< stored once, with an earlier extent
+  bool is_shared = false;     ///< all of it is stored with another extent
+  uint64_t shared_bytes = 0;  ///< how much of it is stored with another extent, or repeats in it and is stored once
   uint64_t decoded_bytes = 0;
   uint64_t stored_bytes = 0;
   std::string digest_hex;          ///< of what decompressing gives; empty where there is none

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "archive/index.h"
+#include "archive/index_shared.h"
 #include "archive/wire.h"
 
 namespace flyweight {
@@ -89,13 +90,17 @@ Status ReadPlace(ReadCursor& cursor, IndexExtent& extent) {
     case PlaceKind::kExternal:
       return Error{ErrorCode::kUnsupportedFeature, cursor.offset(),
                    "its bytes lie outside the archive; a newer flyweight is needed"};
+    case PlaceKind::kPieces:
+      return ReadPiecesPlace(cursor, extent);
+    case PlaceKind::kCast:
+      return ReadCastPlace(cursor, extent);
   }
   return CorruptAt(cursor, "an extent of unknown kind");
 }
 
 Status ReadExtent(ReadCursor& cursor, IndexExtent& extent) {
   FLYWEIGHT_ASSIGN(auto kind, cursor.Read<uint8_t>());
-  if (kind > static_cast<uint8_t>(PlaceKind::kExternal)) {
+  if (kind > static_cast<uint8_t>(PlaceKind::kCast)) {
     return CorruptAt(cursor, "extent kind " + std::to_string(kind) + " is unknown");
   }
   extent.place = static_cast<PlaceKind>(kind);

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "archive/index.h"
+#include "archive/index_shared.h"
 #include "archive/index_tree.h"
 #include "archive/wire.h"
 #include "base/checked.h"
@@ -37,8 +38,8 @@ Status CheckRecordPlace(const IndexExtent& extent, uint64_t records_end_offset) 
   if (extent.record_bytes < kRecordMinBytes) return Corrupt("its record is too small to be one");
   // So that nobody sets aside memory for more than the record could ever give.
   uint64_t most_chunks = (extent.record_bytes - kRecordHeadMinBytes) / (kFrameHeaderBytes + kChunkEntryBytes);
-  if (CeilDiv(extent.decoded_bytes, kChunkMaxBytes) > most_chunks) {
-    return Corrupt("its record is too small for its " + std::to_string(extent.decoded_bytes) + " bytes");
+  if (CeilDiv(extent.record_decoded_bytes(), kChunkMaxBytes) > most_chunks) {
+    return Corrupt("its record is too small for its " + std::to_string(extent.record_decoded_bytes()) + " bytes");
   }
   return Status::Ok();
 }
@@ -47,7 +48,7 @@ Status CheckSamePlace(const IndexExtent& extent, const std::vector<const IndexEx
   if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
   if (extent.same_as >= earlier.size()) return Corrupt("it is said to be the same as an extent that is not before it");
   const IndexExtent& other = *earlier[static_cast<size_t>(extent.same_as)];
-  if (other.place != PlaceKind::kInline && other.place != PlaceKind::kRecord) {
+  if (other.place == PlaceKind::kSame) {
     return Corrupt("it is said to be the same as an extent that holds no bytes itself");
   }
   if (other.decoded_bytes != extent.decoded_bytes)
@@ -55,8 +56,18 @@ Status CheckSamePlace(const IndexExtent& extent, const std::vector<const IndexEx
   return Status::Ok();
 }
 
-Status CheckPlace(const IndexExtent& extent, const std::vector<const IndexExtent*>& earlier,
-                  uint64_t records_end_offset) {
+/// `earlier` is given back as it was.
+Status CheckPiecesPlace(const IndexExtent& extent, std::vector<const IndexExtent*>& earlier,
+                        uint64_t records_end_offset) {
+  if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
+  if (extent.has_record()) FLYWEIGHT_TRY(CheckRecordPlace(extent, records_end_offset));
+  earlier.push_back(&extent);
+  Status status = CheckPieces(extent, earlier);
+  earlier.pop_back();
+  return status;
+}
+
+Status CheckPlace(const IndexExtent& extent, std::vector<const IndexExtent*>& earlier, uint64_t records_end_offset) {
   switch (extent.place) {
     case PlaceKind::kInline:
       if (extent.inline_bytes.size() > wire::kInlineMaxBytes)
@@ -68,6 +79,11 @@ Status CheckPlace(const IndexExtent& extent, const std::vector<const IndexExtent
       return CheckRecordPlace(extent, records_end_offset);
     case PlaceKind::kSame:
       return CheckSamePlace(extent, earlier);
+    case PlaceKind::kPieces:
+      return CheckPiecesPlace(extent, earlier, records_end_offset);
+    case PlaceKind::kCast:
+      if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
+      return Status::Ok();  // what it is a cast of may come later
     case PlaceKind::kExternal:
       break;
   }
@@ -126,6 +142,18 @@ Status CheckFile(const IndexFile& file, bool is_tree, std::vector<const IndexExt
   return Status::Ok();
 }
 
+/// Casts may be of later extents, which `extents` then has all.
+Status CheckCasts(const ArchiveIndex& index, const std::vector<const IndexExtent*>& extents) {
+  for (size_t i = 0; i < index.files.size(); ++i) {
+    for (const IndexExtent& extent : index.files[i].extents) {
+      if (extent.place != PlaceKind::kCast) continue;
+      auto status = CheckCast(extent, extents);
+      if (!status.ok()) return WithContext(status.take_error(), "index: file " + std::to_string(i));
+    }
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status ValidateIndex(const ArchiveIndex& index, uint64_t records_end_offset) {
@@ -142,7 +170,7 @@ Status ValidateIndex(const ArchiveIndex& index, uint64_t records_end_offset) {
     auto status = CheckFile(index.files[i], index.is_tree, earlier, records_end_offset);
     if (!status.ok()) return WithContext(status.take_error(), "index: file " + std::to_string(i));
   }
-  return Status::Ok();
+  return CheckCasts(index, earlier);
 }
 
 }  // namespace flyweight

@@ -1,4 +1,5 @@
 #include "archive/index.h"
+#include "archive/index_shared.h"
 #include "archive/wire.h"
 
 namespace flyweight {
@@ -35,6 +36,10 @@ void WritePlace(ByteWriter& writer, const IndexExtent& extent) {
       return;
     case PlaceKind::kExternal:
       return;
+    case PlaceKind::kPieces:
+      return WritePiecesPlace(writer, extent);
+    case PlaceKind::kCast:
+      return WriteCastPlace(writer, extent);
   }
 }
 
@@ -92,8 +97,8 @@ size_t EstimateBytes(const ArchiveIndex& index) {
   for (const IndexFile& file : index.files) {
     total_bytes += kFileBytes + file.name.size();
     for (const IndexExtent& extent : file.extents) {
-      total_bytes +=
-          kExtentBytes + extent.name.size() + extent.shape.size() * sizeof(uint64_t) + extent.inline_bytes.size();
+      total_bytes += kExtentBytes + extent.name.size() + extent.shape.size() * sizeof(uint64_t) +
+                     extent.inline_bytes.size() + extent.pieces.size() * wire::kPieceBytes;
     }
   }
   return total_bytes;

@@ -5,6 +5,7 @@
 
 #include "archive/header.h"
 #include "archive/index.h"
+#include "archive/index_shared.h"
 #include "archive/section.h"
 #include "archive/tail_window.h"
 #include "archive/wire.h"
@@ -82,6 +83,10 @@ Status OpenIndex(const TailWindow& window, Opened& opened) {
   opened.index_hash = Xxh3(body.value());
   FLYWEIGHT_ASSIGN(opened.index, ParseIndex(body.value(), footer.first_index_offset,
                                             (footer.header.required_features & wire::kFeatureTree) != 0));
+  if (HasSharedPlaces(opened.index) && (footer.header.required_features & wire::kFeatureShared) == 0) {
+    return Error{ErrorCode::kCorrupt, footer.first_index_offset,
+                 "index: extents are made of others but the header does not say so"};
+  }
   return Status::Ok();
 }
 

@@ -12,13 +12,22 @@
 #include "flyweight/entry.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
+#include "tensor/cast.h"
 #include "tensor/file_map.h"
 
 namespace flyweight {
 
-enum class PlaceKind : uint8_t { kInline = 0, kRecord = 1, kSame = 2, kExternal = 3 };
+enum class PlaceKind : uint8_t { kInline = 0, kRecord = 1, kSame = 2, kExternal = 3, kPieces = 4, kCast = 5 };
 
 enum class DigestAlgorithm : uint8_t { kNone = 0, kSha256Tree = 1 };
+
+/// Bytes of an extent of pieces: a range of what the record of an extent decodes to (docs/format.md section 1.4.1).
+struct IndexPiece {
+  uint64_t size_bytes = 0;
+  uint32_t extent = 0;  ///< number over all files, of a record or an extent of pieces that is no later one
+  uint64_t offset = 0;  ///< in the decoded record
+  bool operator==(const IndexPiece&) const = default;
+};
 
 /// One extent as the index describes it (docs/format.md section 1.4).
 struct IndexExtent {
@@ -32,10 +41,18 @@ struct IndexExtent {
 
   PlaceKind place = PlaceKind::kInline;
   std::vector<std::byte> inline_bytes;
-  uint64_t record_offset = 0;
+  uint64_t record_offset = 0;  ///< of a record extent, and of an extent of pieces that has own bytes
   uint64_t record_bytes = 0;
   uint64_t record_check = 0;
-  uint64_t same_as = 0;  ///< number over all files, of an inline or record extent
+  uint64_t same_as = 0;    ///< number over all files, of an extent of any other place
+  uint64_t own_bytes = 0;  ///< what the record of an extent of pieces decodes to; 0: it has none
+  std::vector<IndexPiece> pieces;
+  CastMethod cast_method = CastMethod::kBF16;
+  uint64_t cast_of = 0;  ///< number over all files, of a record or an extent of pieces
+
+  bool has_record() const { return place == PlaceKind::kRecord || (place == PlaceKind::kPieces && own_bytes != 0); }
+  /// What its record decodes to. Precondition: has_record().
+  uint64_t record_decoded_bytes() const { return place == PlaceKind::kPieces ? own_bytes : decoded_bytes; }
 };
 
 /// An attribute of a file that the archive room keeps and does not read (docs/format.md section 1.5).
@@ -91,7 +108,10 @@ class ArchiveReader {
   /// The extent that holds the bytes: itself, or the one a "same as" extent points to.
   const IndexExtent& Resolve(const IndexExtent& extent) const;
 
-  /// Reads and checks head and chunk table of a record extent. Precondition: extent.place == kRecord.
+  /// The extent of a number, counted over all files. Precondition: there is one.
+  const IndexExtent& ExtentAt(uint64_t number) const { return *extents_by_number_[static_cast<size_t>(number)]; }
+
+  /// Reads and checks head and chunk table of an extent's record. Precondition: extent.has_record().
   Result<OpenRecord> OpenRecordOf(const IndexExtent& extent) const;
 
   /// Reads one chunk and checks its checksum as it is stored, decoding nothing. Thread-safe.
@@ -102,8 +122,8 @@ class ArchiveReader {
   Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target,
                      CodecScratch& scratch) const;
 
-  /// Decodes bytes [begin, begin + target.size()) of an extent (inline, record or same), reading only the chunks it
-  /// needs. Errors: kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
+  /// Decodes bytes [begin, begin + target.size()) of an extent of any place, reading only the chunks it needs. Errors:
+  /// kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
   Status DecodeRange(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const;
 
  private:

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "archive/range_reader.h"
 #include "archive/reader.h"
 #include "archive/wire.h"
 #include "base/aligned_buffer.h"
@@ -79,10 +80,10 @@ Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const 
   auto parsed = ParseRecordHead(head);
   if (!parsed.ok()) return Shift(parsed.take_error(), extent.record_offset);
   record.head = std::move(parsed).value();
-  if (record.head.decoded_bytes != extent.decoded_bytes) {
+  if (record.head.decoded_bytes != extent.record_decoded_bytes()) {
     return Error{ErrorCode::kCorrupt, extent.record_offset,
                  "the record gives " + std::to_string(record.head.decoded_bytes) + " bytes, the index says " +
-                     std::to_string(extent.decoded_bytes)};
+                     std::to_string(extent.record_decoded_bytes())};
   }
   if (LossyChoiceOf(record.head).has_value() && !is_lossy_) {
     return Error{ErrorCode::kCorrupt, extent.record_offset, "the record is lossy but the archive does not say so"};
@@ -158,6 +159,7 @@ Status ArchiveReader::DecodeRange(const IndexExtent& extent, uint64_t begin, Mut
     std::copy_n(holder.inline_bytes.begin() + static_cast<ptrdiff_t>(begin), target.size(), target.begin());
     return Status::Ok();
   }
+  if (holder.place != PlaceKind::kRecord) return RangeReader(*this).Read(holder, begin, target, scratch);
 
   FLYWEIGHT_ASSIGN(OpenRecord record, OpenRecordOf(holder));
   for (uint64_t done = 0; done < target.size();) {

@@ -34,7 +34,7 @@ std::optional<FoundHead> HeadIn(const ByteSource& source, const IndexExtent& ext
   found.bytes.resize(head_bytes.value());
   if (!ReadIfThere(source, extent.record_offset, found.bytes)) return std::nullopt;
   auto head = ParseRecordHead(found.bytes);
-  if (!head.ok() || head.value().decoded_bytes != extent.decoded_bytes) return std::nullopt;
+  if (!head.ok() || head.value().decoded_bytes != extent.record_decoded_bytes()) return std::nullopt;
   found.head = std::move(head).value();
   if (found.head.chunk_count > (extent.record_bytes - found.bytes.size()) / (kChunkEntryBytes + kFrameHeaderBytes)) {
     return std::nullopt;

@@ -106,7 +106,7 @@ uint64_t RecordsEnd(const ArchiveIndex& index) {
   uint64_t end = wire::kHeaderBytes;
   for (const IndexFile& file : index.files) {
     for (const IndexExtent& extent : file.extents) {
-      if (extent.place == PlaceKind::kRecord) end = std::max(end, extent.record_offset + extent.record_bytes);
+      if (extent.has_record()) end = std::max(end, extent.record_offset + extent.record_bytes);
     }
   }
   return end;

@@ -63,7 +63,7 @@ class StructureRepair {
     std::map<uint64_t, const IndexExtent*> records;  // several extents may name one
     for (const IndexFile& file : skeleton_.index.files) {
       for (const IndexExtent& extent : file.extents) {
-        if (extent.place == PlaceKind::kRecord) records.emplace(extent.record_offset, &extent);
+        if (extent.has_record()) records.emplace(extent.record_offset, &extent);
       }
     }
     for (const auto& [offset, extent] : records) {

@@ -20,10 +20,11 @@ inline constexpr size_t kHeaderReserved2Offset = 32;
 inline constexpr size_t kHeaderHashOffset = 56;
 
 /// Required feature bits. A decoder refuses an archive with one that it does not know.
-inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;  ///< some tensors are not what was compressed
-inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;   ///< the files are the entries of a directory
+inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;   ///< some tensors are not what was compressed
+inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;    ///< the files are the entries of a directory
 inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;  ///< records may use what 0.3.0 added
-inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree | kFeatureCodecs;
+inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;  ///< some extents are pieces or casts of others
+inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree | kFeatureCodecs | kFeatureShared;
 
 inline constexpr uint64_t kEndMagic = 0x0A0D444E45594C46;  ///< "FLYEND\r\n"
 inline constexpr size_t kFooterBytes = 128;
@@ -74,6 +75,7 @@ inline constexpr uint64_t kExtentMaxCount = uint64_t{1} << 22;
 inline constexpr uint64_t kFileMinBytes = 2 + 1 + 1 + 32 + 8 + 4 + 8;
 inline constexpr uint64_t kAttributeMinBytes = 2 + 4;
 inline constexpr uint64_t kExtentMinBytes = 1 + 1 + 8 + 4;
+inline constexpr uint64_t kPieceBytes = 8 + 4 + 8;
 
 /// The smallest archive: two stored index sections of an index without files.
 inline constexpr uint64_t kArchiveMinBytes = kHeaderBytes + 2 * (kSectionHeadBytes + 8) + kFooterBytes;

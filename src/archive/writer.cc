@@ -5,6 +5,7 @@
 
 #include "archive/header.h"
 #include "archive/index.h"
+#include "archive/index_shared.h"
 #include "archive/parity_encode.h"
 #include "archive/parity_layout.h"
 #include "archive/parity_wire.h"
@@ -21,7 +22,7 @@ Error Misuse(const std::string& what) { return {ErrorCode::kInvalidArgument, 0, 
 Status CheckPlaces(const ArchiveIndex& index, const std::vector<ArchiveWriter::RecordPlace>& places) {
   for (const IndexFile& file : index.files) {
     for (const IndexExtent& extent : file.extents) {
-      if (extent.place != PlaceKind::kRecord) continue;
+      if (!extent.has_record()) continue;
       auto before = [](const ArchiveWriter::RecordPlace& place, uint64_t offset) { return place.offset < offset; };
       auto place = std::lower_bound(places.begin(), places.end(), extent.record_offset, before);
       if (place == places.end() || place->offset != extent.record_offset ||
@@ -114,6 +115,9 @@ Status ArchiveWriter::Finish(const ArchiveIndex& index, const RecoveryOptions& r
   if (position_ == 0 || record_open_) return Misuse("Finish comes after Begin and after the end of the last record");
   if (index.is_tree != ((header_.required_features & wire::kFeatureTree) != 0)) {
     return Misuse("header and index disagree on whether this is a tree");
+  }
+  if (HasSharedPlaces(index) != ((header_.required_features & wire::kFeatureShared) != 0)) {
+    return Misuse("header and index disagree on whether extents are made of others");
   }
   if ((recovery.permille != 0) != ((header_.optional_features & wire::kOptionalParity) != 0)) {
     return Misuse("the header and Finish disagree on whether there is parity");

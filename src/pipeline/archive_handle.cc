@@ -2,6 +2,7 @@
 #include <atomic>
 #include <vector>
 
+#include "archive/range_reader.h"
 #include "archive/reader.h"
 #include "base/checked.h"
 #include "pipeline/decode.h"
@@ -49,6 +50,23 @@ Status DecodeChunks(const ArchiveReader& reader, const OpenRecord& record, uint6
     FLYWEIGHT_TRY(reader.DecodeChunk(record, chunk, {whole.data(), decoded_bytes}, scratch[worker]));
     std::copy_n(whole.data() + (from - chunk_begin), wanted.size(), wanted.begin());
     return Status::Ok();
+  });
+}
+
+/// The same of an extent that is made of others, in pieces as large as chunks.
+Status DecodeShared(const ArchiveReader& reader, const IndexExtent& extent, uint64_t begin, MutableByteSpan target,
+                    size_t thread_count) {
+  uint64_t part_bytes = ChunkBytesFor(extent.dtype);
+  auto part_count = static_cast<size_t>(CeilDiv(target.size(), part_bytes));
+  ThreadPool pool(std::min(UsefulThreadCount(thread_count, target.size()), part_count));
+  std::vector<CodecScratch> scratch(pool.thread_count());
+  std::vector<RangeReader> ranges;
+  for (size_t worker = 0; worker < pool.thread_count(); ++worker) ranges.emplace_back(reader);
+  return pool.ParallelFor(part_count, [&](size_t job, size_t worker) -> Status {
+    uint64_t from = job * part_bytes;
+    uint64_t size_bytes = std::min<uint64_t>(part_bytes, target.size() - from);
+    MutableByteSpan part = target.subspan(static_cast<size_t>(from), static_cast<size_t>(size_bytes));
+    return ranges[worker].Read(extent, begin + from, part, scratch[worker]);
   });
 }
 
@@ -113,6 +131,9 @@ Status Archive::DecodeExtent(size_t extent_index, uint64_t begin, std::span<std:
     }
     if (target.empty()) return Status::Ok();
     const IndexExtent& place = impl_->reader.Resolve(extent);
+    if (place.place == PlaceKind::kPieces || place.place == PlaceKind::kCast) {
+      return DecodeShared(impl_->reader, place, begin, target, thread_count);
+    }
     if (place.place != PlaceKind::kRecord) {
       CodecScratch scratch;
       return impl_->reader.DecodeRange(extent, begin, target, scratch);

@@ -5,6 +5,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/sharing.h"
 
 namespace flyweight {
 namespace {
@@ -48,6 +49,7 @@ Status CompressBuffer(const TensorView& tensor, Level level, size_t thread_count
     ProgressCallback no_callback;
     ProgressMeter progress(no_callback, size_bytes);
     SingleContent contents(source);
+    FLYWEIGHT_TRY(FindShared(contents, index, level));
     FLYWEIGHT_TRY(EncodeArchive(contents, index,
                                 {.level = level, .hash = false, .lossy = nullptr, .check_chunks = false}, sink, pool,
                                 progress));

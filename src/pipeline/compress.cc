@@ -19,6 +19,7 @@
 #include "pipeline/lossy_compare.h"
 #include "pipeline/lossy_plan.h"
 #include "pipeline/pack_input.h"
+#include "pipeline/sharing.h"
 
 namespace flyweight {
 namespace {
@@ -81,6 +82,8 @@ Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, Outpu
   Count(index, summary);
   FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
   FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, pool));
+  // Lossy tensors are not made of others, nor others of them.
+  if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
   GatheringSink gathering(output == nullptr ? stream : *output);
   EncodeOptions options{
       .level = compress.level, .hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
@@ -230,6 +233,7 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
     FLYWEIGHT_ASSIGN(FileMap map, Annotate(source));
     ArchiveIndex index = DescribeSingleFile(std::move(map), std::string(file_name), file.size());
     FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
+    FLYWEIGHT_TRY(FindShared(contents, index, Level::kBalanced));
     GatheringSink gathering(sink);
     // What the callback took cannot be read back, so each chunk is compared before it is handed over.
     FLYWEIGHT_TRY(EncodeArchive(contents, index,

@@ -224,9 +224,9 @@ TEST(RepairFile, MakesOneFileOfDamagedParts) {
   EXPECT_TRUE(ReadFile(directory.File("out.fly")) == ReadFile(directory.File("whole.fly")));
 }
 
-TEST(CompressFile, ResumesFromWhatAnInterruptedRunLeft) {
+/// Interrupts a run, and finishes it from all of what it left, from less, and from damaged bytes.
+void CheckResumes(const Bytes& model) {
   TempDir directory;
-  Bytes model = Model();
   WriteFile(directory.File("m"), model);
   ASSERT_THAT(CompressFile(directory.File("m"), directory.File("whole.fly"), {}), IsOk());
   Bytes whole = ReadFile(directory.File("whole.fly"));
@@ -263,6 +263,17 @@ TEST(CompressFile, ResumesFromWhatAnInterruptedRunLeft) {
       std::filesystem::remove(directory.File("m.fly"));
     }
   }
+}
+
+TEST(CompressFile, ResumesFromWhatAnInterruptedRunLeft) { CheckResumes(Model()); }
+
+TEST(CompressFile, ResumesAnArchiveOfPieces) {
+  Bytes first = Weights(900, 1000, 1);
+  Bytes grown = Weights(350, 1000, 3);
+  grown.insert(grown.end(), first.begin(), first.end());
+  CheckResumes(test::BuildSafetensors({{"first", "BF16", {900, 1000}, first},
+                                       {"grown", "BF16", {1250, 1000}, grown},
+                                       {"second", "BF16", {900, 1000}, Weights(900, 1000, 2)}}));
 }
 
 }  // namespace

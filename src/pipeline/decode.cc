@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "archive/range_reader.h"
 #include "base/checked.h"
 #include "pipeline/ordered_run.h"
 #include "pipeline/slot_buffers.h"
@@ -63,6 +64,7 @@ class Decoder {
     slots_.resize(run_.slot_count);
     if (options_.memory.empty()) buffers_ = SlotBuffers(run_.slot_count, chunk_bytes);
     scratch_.resize(pool_.thread_count());
+    for (size_t worker = 0; worker < pool_.thread_count(); ++worker) ranges_.emplace_back(reader_);
   }
 
   Item& ItemOf(uint64_t item) { return items_[item % items_.size()]; }
@@ -82,6 +84,11 @@ class Decoder {
     item.record = {};
     item.is_lost = false;
     if (place.place == PlaceKind::kInline) return uint64_t{1};
+    if (IsMadeOfOthers(place)) {
+      uint64_t chunk_count = CeilDiv(extent.decoded_bytes, ChunkBytesFor(extent.dtype));
+      chunk_count_.fetch_add(chunk_count, std::memory_order_relaxed);
+      return chunk_count;
+    }
     if (place.place != PlaceKind::kRecord) {
       return InContext({ErrorCode::kUnsupportedFeature, 0, "it lies outside the archive"}, number);
     }
@@ -107,15 +114,38 @@ class Decoder {
     lost_in_.insert(place.file);
   }
 
-  /// Zeros for a chunk of an extent whose record could not be opened.
-  ByteSpan LostChunk(const ChunkStep& step) {
+  static bool IsMadeOfOthers(const IndexExtent& place) {
+    return place.place == PlaceKind::kPieces || place.place == PlaceKind::kCast;
+  }
+
+  /// Where a chunk goes of an extent that has no record to say how it is cut.
+  MutableByteSpan TargetByDType(const ChunkStep& step) {
     const IndexExtent& extent = ExtentOf(step.item);
     uint64_t chunk_bytes = ChunkBytesFor(extent.dtype);
     uint64_t begin = step.chunk * chunk_bytes;
-    MutableByteSpan target =
-        Target(step, places_[step.item].offset + begin, std::min(chunk_bytes, extent.decoded_bytes - begin));
+    return Target(step, places_[step.item].offset + begin, std::min(chunk_bytes, extent.decoded_bytes - begin));
+  }
+
+  /// Zeros for a chunk of an extent whose record could not be opened.
+  ByteSpan LostChunk(const ChunkStep& step) {
+    MutableByteSpan target = TargetByDType(step);
     std::ranges::fill(target, std::byte{0});
     return target;
+  }
+
+  /// A chunk of an extent of pieces, or of a cast.
+  Result<ByteSpan> ReadChunkOfOthers(const ChunkStep& step, const IndexExtent& place, size_t worker) {
+    MutableByteSpan target = TargetByDType(step);
+    uint64_t begin = step.chunk * ChunkBytesFor(ExtentOf(step.item).dtype);
+    RangeReader::Lose lose;
+    if (options_.lose) {
+      lose = [&](uint64_t lost_begin, uint64_t size_bytes, const Error& error) {
+        Lose(step.item, lost_begin, size_bytes, error.message);
+      };
+    }
+    Status status = ranges_[worker].Read(place, begin, target, scratch_[worker], lose);
+    if (!status.ok()) return InContext(status.take_error(), step.item);
+    return ByteSpan(target);
   }
 
   MutableByteSpan Target(const ChunkStep& step, uint64_t file_offset, uint64_t size_bytes) {
@@ -138,6 +168,9 @@ class Decoder {
       if (!options_.memory.empty()) {
         std::copy(slot.chunk.begin(), slot.chunk.end(), Target(step, file_offset, slot.chunk.size()).begin());
       }
+    } else if (IsMadeOfOthers(place)) {
+      file_offset += step.chunk * ChunkBytesFor(extent.dtype);
+      FLYWEIGHT_ASSIGN(slot.chunk, ReadChunkOfOthers(step, place, worker));
     } else if (ItemOf(step.item).is_lost) {
       file_offset += step.chunk * ChunkBytesFor(extent.dtype);
       slot.chunk = LostChunk(step);
@@ -218,6 +251,7 @@ class Decoder {
   std::vector<Slot> slots_;
   SlotBuffers buffers_{0, 0};
   std::vector<CodecScratch> scratch_;
+  std::vector<RangeReader> ranges_;  ///< one a worker
   Sha256Stream file_sha256_;
   size_t next_file_;  ///< whose end was not reached yet
   std::atomic<uint64_t> chunk_count_ = 0;

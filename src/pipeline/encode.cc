@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/index_shared.h"
 #include "archive/parity_wire.h"
 #include "archive/wire.h"
 #include "base/checked.h"
@@ -16,6 +17,7 @@
 #include "pipeline/frame_reuse.h"
 #include "pipeline/lossy_ledger.h"
 #include "pipeline/ordered_run.h"
+#include "pipeline/own_record.h"
 #include "pipeline/slot_buffers.h"
 #include "pipeline/tree_digest.h"
 
@@ -33,7 +35,7 @@ class Encoder {
 
   Status WriteRecords() {
     Allocate();
-    run_.item_count = places_.size();
+    run_.item_count = work_.size();
     run_.prepare = [this](uint64_t item, size_t worker) { return Prepare(item, worker); };
     run_.work = [this](const ChunkStep& step, size_t worker) { return EncodeChunk(step, worker); };
     if (options_.hash) run_.consumers.push_back([this](const ChunkStep& step) { return HashChunk(step); });
@@ -45,6 +47,7 @@ class Encoder {
     header.required_features |= wire::kFeatureCodecs;
     if (index_.is_tree) header.required_features |= wire::kFeatureTree;
     if (is_lossy_) header.required_features |= wire::kFeatureLossy;
+    if (HasSharedPlaces(index_)) header.required_features |= wire::kFeatureShared;
     if (options_.recovery.permille != 0) header.optional_features |= wire::kOptionalParity;
     FLYWEIGHT_TRY(writer_.Begin(header));
     FLYWEIGHT_TRY(RunInOrder(pool_, run_));
@@ -56,9 +59,16 @@ class Encoder {
   ArchiveWriter& writer() { return writer_; }
 
  private:
-  /// An extent between its preparation and its last chunk.
+  /// What is done with an extent. One of pieces is two items: its record, then its content for the digests.
+  struct Work {
+    uint64_t number = 0;  ///< of the extent, over all files
+    bool writes_record = false;
+    bool reads_content = false;  ///< all of it goes by, in order
+  };
+  /// An item between its preparation and its last chunk.
   struct Item {
     std::shared_ptr<const Content> content;
+    std::unique_ptr<const ByteSource> own;  ///< what the record of an extent of pieces holds
     RecordPlan plan;
     RecordHead parsed_head;  ///< only where chunks are checked
     TreeDigest digest;
@@ -73,9 +83,10 @@ class Encoder {
 
   void Allocate() {
     places_ = ItemsOf(index_, AllFiles(index_));
+    ListWork();
     uint64_t chunk_bytes = LargestChunkBytes(index_, AllFiles(index_));
     // A single source in memory needs no copies; of many files nobody knows before they are open.
-    copies_input_ = index_.is_tree || SourceIsNotInMemory();
+    copies_input_ = index_.is_tree || SourceIsNotInMemory() || HasSharedPlaces(index_);
     uint64_t frame_bytes = FrameBound(chunk_bytes) + kDecodePaddingBytes;
     SizeOrderedRun(run_, pool_.thread_count(),
                    frame_bytes + (copies_input_ ? chunk_bytes : 0) + (is_lossy_ ? chunk_bytes : 0));
@@ -98,16 +109,27 @@ class Encoder {
     return !content.ok() || content.value()->source().InMemory().empty();
   }
 
+  void ListWork() {
+    work_.reserve(places_.size());
+    for (uint64_t number = 0; number < places_.size(); ++number) {
+      const IndexExtent& extent = index_.files[places_[number].file].extents[places_[number].extent];
+      bool is_record = extent.place == PlaceKind::kRecord;
+      if (extent.has_record() && !is_record) work_.push_back({number, true, false});
+      work_.push_back({number, is_record, true});
+    }
+  }
+
   Item& ItemOf(uint64_t item) { return items_[item % items_.size()]; }
-  IndexFile& FileOf(uint64_t item) { return index_.files[places_[item].file]; }
-  IndexExtent& ExtentOf(uint64_t item) { return FileOf(item).extents[places_[item].extent]; }
+  const ExtentItem& PlaceOf(uint64_t item) const { return places_[work_[item].number]; }
+  IndexFile& FileOf(uint64_t item) { return index_.files[PlaceOf(item).file]; }
+  IndexExtent& ExtentOf(uint64_t item) { return FileOf(item).extents[PlaceOf(item).extent]; }
 
   Result<uint64_t> Prepare(uint64_t number, size_t worker) {
     const IndexExtent& extent = ExtentOf(number);
     Item& item = ItemOf(number);
-    FLYWEIGHT_ASSIGN(item.content, contents_.Open(places_[number].file));
+    FLYWEIGHT_ASSIGN(item.content, contents_.Open(PlaceOf(number).file));
     if (extent.place == PlaceKind::kInline) return uint64_t{1};
-    if (extent.place == PlaceKind::kSame) {
+    if (!work_[number].writes_record) {
       return options_.hash ? CeilDiv(extent.decoded_bytes, ChunkBytesFor(extent.dtype)) : uint64_t{1};
     }
     FLYWEIGHT_ASSIGN(item.plan, PlanExtent(number, *item.content, scratch_[worker]));
@@ -118,12 +140,19 @@ class Encoder {
   }
 
   std::optional<LossyChoice> ChoiceOf(uint64_t item) const {
-    return is_lossy_ ? options_.lossy->Of(item) : std::nullopt;
+    return is_lossy_ ? options_.lossy->Of(work_[item].number) : std::nullopt;
   }
 
   Result<RecordPlan> PlanExtent(uint64_t number, const Content& content, CodecScratch& scratch) {
     const IndexExtent& extent = ExtentOf(number);
-    uint64_t offset = places_[number].offset;
+    uint64_t offset = PlaceOf(number).offset;
+    if (extent.place == PlaceKind::kPieces) {
+      auto number_over_all = static_cast<uint32_t>(work_[number].number);
+      std::unique_ptr<const ByteSource>& own = ItemOf(number).own;
+      own = OwnContent(content.source(), offset, number_over_all, extent);
+      return PlanRecord(*own, 0, extent.own_bytes, extent.dtype, OwnShape(number_over_all, extent), options_.level,
+                        scratch);
+    }
     if (auto choice = ChoiceOf(number); choice.has_value()) {
       return PlanLossyRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, *choice,
                              scratch);
@@ -135,8 +164,9 @@ class Encoder {
   Result<ByteSpan> ReadChunk(const ChunkStep& step, uint64_t begin, uint64_t size_bytes) {
     size_t size = static_cast<size_t>(size_bytes);
     if (size == 0) return ByteSpan();
-    const ByteSource& source = ItemOf(step.item).content->source();
-    uint64_t offset = places_[step.item].offset + begin;
+    const Item& item = ItemOf(step.item);
+    const ByteSource& source = item.own != nullptr ? *item.own : item.content->source();
+    uint64_t offset = (item.own != nullptr ? 0 : PlaceOf(step.item).offset) + begin;
     if (ByteSpan memory = source.InMemory(); !memory.empty()) {
       return memory.subspan(static_cast<size_t>(offset), size);
     }
@@ -152,7 +182,7 @@ class Encoder {
       FLYWEIGHT_ASSIGN(slot.chunk, ReadChunk(step, 0, extent.decoded_bytes));
       slot.source = slot.chunk;
       extent.inline_bytes.assign(slot.chunk.begin(), slot.chunk.end());
-    } else if (extent.place == PlaceKind::kSame) {
+    } else if (!work_[step.item].writes_record) {
       FLYWEIGHT_ASSIGN(slot.chunk, ReadSameChunk(step, extent));
       slot.source = slot.chunk;
       if (auto choice = ChoiceOf(step.item); choice.has_value()) {
@@ -174,7 +204,8 @@ class Encoder {
       }
       if (options_.check_chunks) FLYWEIGHT_TRY(CheckChunk(step, worker));
     }
-    if (extent.digest_algorithm == DigestAlgorithm::kSha256Tree && !slot.chunk.empty()) {
+    bool needs_digest = extent.digest_algorithm == DigestAlgorithm::kSha256Tree && work_[step.item].reads_content;
+    if (needs_digest && !slot.chunk.empty()) {
       slot.digest = Sha256(slot.chunk);
     }
     return Status::Ok();
@@ -196,8 +227,9 @@ class Encoder {
   bool ReuseFrame(const ChunkStep& step, size_t worker) {
     const Item& item = ItemOf(step.item);
     Slot& slot = slots_[step.slot];
-    return reuse_->has_frames() && reuse_->Take(step.item, item.plan, item.parsed_head, step.chunk, slot.chunk,
-                                                frames_[step.slot], checked_[worker], slot.entry, scratch_[worker]);
+    return reuse_->has_frames() &&
+           reuse_->Take(work_[step.item].number, item.plan, item.parsed_head, step.chunk, slot.chunk,
+                        frames_[step.slot], checked_[worker], slot.entry, scratch_[worker]);
   }
 
   Status CheckChunk(const ChunkStep& step, size_t worker) {
@@ -207,11 +239,12 @@ class Encoder {
     Status status = DecodeFrame(ItemOf(step.item).parsed_head, step.chunk, frame.first(slot.entry.frame_bytes),
                                 frame.size(), slot.entry, decoded, scratch_[worker]);
     if (status.ok() && std::memcmp(decoded.data(), slot.chunk.data(), decoded.size()) == 0) return Status::Ok();
-    return Error{ErrorCode::kInternal, places_[step.item].offset,
+    return Error{ErrorCode::kInternal, PlaceOf(step.item).offset,
                  "a chunk decoded to other bytes than it was encoded from; please report this as a bug"};
   }
 
   Status HashChunk(const ChunkStep& step) {
+    if (!work_[step.item].reads_content) return Status::Ok();
     IndexFile& file = FileOf(step.item);
     IndexExtent& extent = ExtentOf(step.item);
     const Slot& slot = slots_[step.slot];
@@ -229,7 +262,8 @@ class Encoder {
   }
 
   Status HashSource(const ChunkStep& step) {
-    ledger_.HashSource(places_[step.item].file, slots_[step.slot].source, step.is_last && IsLastOfFile(step.item));
+    if (!work_[step.item].reads_content) return Status::Ok();
+    ledger_.HashSource(PlaceOf(step.item).file, slots_[step.slot].source, step.is_last && IsLastOfFile(step.item));
     return Status::Ok();
   }
 
@@ -242,19 +276,22 @@ class Encoder {
     }
   }
 
-  bool IsLastOfFile(uint64_t item) { return places_[item].extent + 1 == FileOf(item).extents.size(); }
+  bool IsLastOfFile(uint64_t item) {
+    return work_[item].reads_content && PlaceOf(item).extent + 1 == FileOf(item).extents.size();
+  }
 
   Status AppendChunk(const ChunkStep& step) {
     const Slot& slot = slots_[step.slot];
-    progress_.Add(slot.chunk.size());
-    if (ExtentOf(step.item).place == PlaceKind::kRecord) FLYWEIGHT_TRY(AppendFrame(step, slot));
+    if (work_[step.item].reads_content) progress_.Add(slot.chunk.size());
+    if (work_[step.item].writes_record) FLYWEIGHT_TRY(AppendFrame(step, slot));
     if (auto choice = ChoiceOf(step.item); choice.has_value()) {
-      const ExtentItem& place = places_[step.item];
+      const ExtentItem& place = PlaceOf(step.item);
       FLYWEIGHT_TRY(ledger_.AddChunk(place.file, place.extent, *choice, slot.errors, step.is_last));
     }
     if (!step.is_last) return Status::Ok();
     Item& item = ItemOf(step.item);
     item.plan = {};
+    item.own.reset();
     std::shared_ptr<const Content> content = std::move(item.content);
     if (!IsLastOfFile(step.item)) return Status::Ok();
     return content->CheckUnchanged();
@@ -281,7 +318,8 @@ class Encoder {
   ProgressMeter& progress_;
 
   OrderedRun run_;
-  std::vector<ExtentItem> places_;
+  std::vector<ExtentItem> places_;  ///< of all extents
+  std::vector<Work> work_;          ///< by item
   std::optional<FrameReuse> reuse_;
   std::vector<Item> items_;
   std::vector<Slot> slots_;

@@ -11,7 +11,7 @@ FrameReuse::FrameReuse(const ArchivePrefix* previous, const ArchiveIndex& index,
   uint32_t record_count = 0;
   for (const ExtentItem& item : items) {
     record_numbers_.push_back(record_count);
-    record_count += index.files[item.file].extents[item.extent].place == PlaceKind::kRecord;
+    record_count += index.files[item.file].extents[item.extent].has_record();
   }
 }
 

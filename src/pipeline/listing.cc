@@ -22,8 +22,26 @@ uint64_t StoredBytes(const IndexExtent& extent) {
     case PlaceKind::kInline:
       return extent.inline_bytes.size();
     case PlaceKind::kRecord:
+    case PlaceKind::kPieces:
       return extent.record_bytes;
+    case PlaceKind::kCast:
     case PlaceKind::kSame:
+    case PlaceKind::kExternal:
+      break;
+  }
+  return 0;
+}
+
+/// Bytes of an extent that are stored with another, or once for several places in it.
+uint64_t SharedBytes(const IndexExtent& extent) {
+  switch (extent.place) {
+    case PlaceKind::kSame:
+    case PlaceKind::kCast:
+      return extent.decoded_bytes;
+    case PlaceKind::kPieces:
+      return extent.decoded_bytes - std::min(extent.own_bytes, extent.decoded_bytes);
+    case PlaceKind::kInline:
+    case PlaceKind::kRecord:
     case PlaceKind::kExternal:
       break;
   }
@@ -33,7 +51,8 @@ uint64_t StoredBytes(const IndexExtent& extent) {
 ListedTensor DescribeExtent(const IndexExtent& extent, size_t file) {
   ListedTensor listed;
   listed.file = file;
-  listed.is_shared = extent.place == PlaceKind::kSame;
+  listed.is_shared = extent.place == PlaceKind::kSame || extent.place == PlaceKind::kCast;
+  listed.shared_bytes = SharedBytes(extent);
   listed.name = extent.name;
   listed.dtype = extent.dtype;
   listed.shape = extent.shape;

@@ -40,7 +40,7 @@ class StoredChunks {
     std::unordered_set<uint64_t> seen;
     for (const IndexFile& file : reader.index().files) {
       for (const IndexExtent& extent : file.extents) {
-        if (extent.place == PlaceKind::kRecord && seen.insert(extent.record_offset).second) records_.push_back(&extent);
+        if (extent.has_record() && seen.insert(extent.record_offset).second) records_.push_back(&extent);
       }
     }
   }

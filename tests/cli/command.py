@@ -90,7 +90,7 @@ def safetensors(tensors):
 
 
 def bf16_weights(count, seed=0):
-    """Weights with a few exponents, as models have them."""
+    """Weights with a few exponents, as models have them, and without stretches that repeat."""
     generator = random.Random(seed)
     words = [
         (generator.getrandbits(1) << 15)
@@ -98,7 +98,7 @@ def bf16_weights(count, seed=0):
         | generator.getrandbits(7)
         for _ in range(4096)
     ]
-    return b"".join(struct.pack("<H", words[(i * 2654435761 >> 7) % 4096]) for i in range(count))
+    return struct.pack(f"<{count}H", *generator.choices(words, k=count))
 
 
 # A process counts what it had before it became another program, so that a large parent would be measured too.

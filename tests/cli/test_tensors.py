@@ -140,6 +140,28 @@ def test_stat(archive):
     assert outcome.code == 2 and "no tensor matches" in outcome.err
 
 
+def test_list_says_what_is_stored_with_others(place):
+    weights = bf16_weights(1 << 20)
+    place.write(
+        "m.safetensors",
+        safetensors(
+            [
+                ("old", "BF16", [2048, 512], weights),
+                ("new", "BF16", [2560, 512], weights + bf16_weights(1 << 18, 1)),
+                ("tied", "BF16", [1024, 1024], weights),
+            ]
+        ),
+    )
+    place.run("m.safetensors")
+    rows = {line.split()[0]: line for line in place.run("list", "m.safetensors.fly").out.splitlines()}
+    assert "shared" not in rows["old"]
+    assert rows["new"].endswith(" 80.0% shared")
+    assert rows["tied"].endswith(" shared") and "%  shared" in rows["tied"]
+    report = json.loads(place.run("list", "--json", "m.safetensors.fly").out)
+    assert [tensor["shared_bytes"] for tensor in report["tensors"]] == [0, 2 << 20, 2 << 20]
+    assert place.run("verify", "m.safetensors.fly").code == 0
+
+
 def test_scan_estimates_what_compress_makes(place):
     place.write(
         "m.safetensors",

@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE.parent / "reference"))
 
 import crafter as c  # noqa: E402
 from decoder import Archive as Decoder  # noqa: E402
+from shared_places import cast_from_f32  # noqa: E402
 
 FEATURES = {}
 
@@ -538,6 +539,72 @@ def archive_same_as():
     archive.same_as(first, large)
     archive.same_as(number, small)
     archive.extent(1, large, archive.last_place, tensor=(b"again", "U8", (600,)))
+    return archive.finish()
+
+
+@golden
+def archive_pieces():
+    """Pieces of earlier records and of the extent's own, in every order; without own record; the same as pieces."""
+    archive = c.Archive(required_features=1 << 5)
+    archive.file(b"first")
+    large, own = generator(48).bytes(600), generator(49).bytes(150)
+
+    def digest(content):
+        return c.tree_digest([content])
+
+    first = archive.record("U8", 256, [(chunk, 0, chunk) for chunk in cut(large, 256)], tensor=(b"large", "U8", (600,)))
+    second = first + 1
+    archive.pieces(
+        ("U8", 64, [(chunk, 0, chunk) for chunk in cut(own, 64)]),
+        [(100, second, 0), (600, first, 0), (50, second, 100), (1, first, 599), (256, first, 256), (150, second, 0)],
+        {first: large},
+        tensor=(b"pieces", "U8", (1157,)),
+        digest=digest,
+    )
+    content = archive.contents[-1][600:]
+    archive.file(b"second")
+    archive.same_as(second, content)
+    archive.pieces(None, [(90, second, 60), (10, first, 0)], {first: large, second: own})
+    archive.inline(b"inline")
+    return archive.finish()
+
+
+@golden
+def archive_casts():
+    """Each cast of F32 tensors, before and behind them, of a record and of pieces; values at every edge of rounding."""
+    archive = c.Archive(required_features=1 << 5)
+    archive.file(b"casts")
+    words = np.frombuffer(f32(50, 1500), dtype="<u4").copy()
+    edges = [0, 1, 0x7FFF, 0x8000, 0x8001, 0x17FFF, 0x18000, 0x3F808000, 0x3F818000, 0x7F7FFFFF, 0x7F800000, 0x7F800001]
+    edges += [
+        0x7FC00000,
+        0x7FFFFFFF,
+        0x33000000,
+        0x33000001,
+        0x33800000,
+        0x387FC000,
+        0x387FE000,
+        0x38800000,
+        0x477FEFFF,
+    ]
+    edges += [0x477FF000, 0x38801000, 0x38803000, 0x7F802000, 0x7FA00000]
+    words[: len(edges)] = edges
+    words[len(edges) : 2 * len(edges)] = np.array(edges, dtype="<u4") | np.uint32(1 << 31)
+    data = words.tobytes()
+
+    def cast(method, number, data, name):
+        content = cast_from_f32(method, data)
+        dtype = "F16" if method == 3 else "BF16"
+        archive.cast(method, number, content, (name, dtype, (len(content) // 2,)), c.tree_digest([content]))
+
+    cast(1, 1, data, b"before")
+    archive.record("F32", 512, [(chunk, 0, chunk) for chunk in cut(data, 2048)], tensor=(b"masters", "F32", (1500,)))
+    cast(2, 1, data, b"truncated")
+    cast(3, 1, data, b"halves")
+    tile = f32(51, 300)
+    archive.pieces(("F32", 512, [(tile, 0, tile)]), [(1200, 4, 0), (1200, 4, 0)], {}, tensor=(b"tiles", "F32", (600,)))
+    cast(1, 4, tile + tile, b"of tiles")
+    archive.same_as(0, cast_from_f32(1, data), tensor=(b"tied", "BF16", (1500,)))
     return archive.finish()
 
 

@@ -337,6 +337,22 @@ class Archive:
     def same_as(self, number, content, tensor=None, digest=None):
         return self.extent(2, content, u(8, number), tensor, digest)
 
+    def pieces(self, own, pieces, contents, tensor=None, digest=None):
+        """`own`: (dtype, chunk elements, chunks) of the extent's own record, or None; `pieces`: (bytes, extent,
+        offset); `contents`: what the records of the other extents decode to, by number."""
+        place = u(8, 0)
+        if own is not None:
+            data, check = record(*own)
+            contents = {**contents, self.extent_count: b"".join(chunk[0] for chunk in own[2])}
+            place = u(8, len(contents[self.extent_count]), len(self.out), len(data)) + check
+            self.out += data
+        place += u(4, len(pieces)) + b"".join(u(8, size) + u(4, number) + u(8, at) for size, number, at in pieces)
+        content = b"".join(contents[number][at : at + size] for size, number, at in pieces)
+        return self.extent(4, content, place, tensor, digest(content) if digest else None)
+
+    def cast(self, method, number, content, tensor, digest=None):
+        return self.extent(5, content, u(1, method) + u(8, number), tensor, digest)
+
     def index_body(self):
         body = u(4, len(self.files), 0)
         for file, content in zip(self.files, self.contents, strict=True):

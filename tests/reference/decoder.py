@@ -18,6 +18,7 @@ from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from shared_places import CAST, PIECES, cast_from_f32, check_cast, check_pieces, parse_cast, parse_pieces, record_bytes
 
 # 4. Dtypes: name and bits, by number.
 DTYPES = [
@@ -182,7 +183,8 @@ def decode_payload(codec, payload, element_bytes, side, chunk_bytes, offset):
 LOSSY = 1 << 2
 TREE = 1 << 3
 CODECS = 1 << 4
-KNOWN_FEATURES = LOSSY | TREE | CODECS
+SHARED = 1 << 5
+KNOWN_FEATURES = LOSSY | TREE | CODECS | SHARED
 
 
 def parse_header(header):
@@ -235,6 +237,9 @@ class Extent:
     lossy: tuple = None  # 1.5.1: side information, largest and mean error
     record: tuple = ()
     same_as: int = 0
+    own_bytes: int = 0  # 1.4.1
+    pieces: list = ()
+    cast: tuple = ()  # 1.4.2: method and number
 
 
 @dataclass
@@ -284,18 +289,25 @@ def parse_extent(cursor, earlier, index_offset):
         extent.inline = bytes(cursor.take(cursor.uint(4)))
         must(len(extent.inline) == decoded_bytes <= 4096, "inline bytes of another size")
     elif kind == 1:
-        offset, size, _ = extent.record = cursor.uint(8), cursor.uint(8), cursor.uint(8)
-        must(offset >= 64 and offset + size <= index_offset, "a record outside of its place")
+        extent.record = cursor.uint(8), cursor.uint(8), cursor.uint(8)
     elif kind == 2:
         extent.same_as = cursor.uint(8)
         must(extent.same_as < len(earlier), "the same as an extent that is not before it")
         other = earlier[extent.same_as]
         must(
-            other.kind in (0, 1) and other.decoded_bytes == decoded_bytes,
+            other.kind != 2 and other.decoded_bytes == decoded_bytes,
             "the same as an extent that cannot be the same",
         )
+    elif kind == PIECES:
+        parse_pieces(cursor, extent)
+        check_pieces(extent, [*earlier, extent])
+    elif kind == CAST:
+        parse_cast(cursor, extent)
     else:
         raise FormatError(f"extents of kind {kind} are unknown")
+    if extent.record:
+        offset, size, _ = extent.record
+        must(offset >= 64 and offset + size <= index_offset, "a record outside of its place")
     return extent
 
 
@@ -372,7 +384,7 @@ def check_lossy(file, is_lossy):
         extent.lossy = rows.get(number)
 
 
-def parse_index(body, index_offset, is_tree, is_lossy):
+def parse_index(body, index_offset, is_tree, is_lossy, is_shared):
     """1.4"""
     cursor = Cursor(body)
     file_count = cursor.uint(4)
@@ -398,6 +410,10 @@ def parse_index(body, index_offset, is_tree, is_lossy):
         )
         files.append(file)
     cursor.end("index")
+    must(is_shared or all(extent.kind < PIECES for extent in earlier), "extents made of others, unannounced")
+    for extent in earlier:
+        if extent.kind == CAST:
+            check_cast(extent, earlier, {number: name for number, (name, _) in enumerate(DTYPES)})
     if is_tree:
         check_tree(files)
     return files
@@ -434,7 +450,7 @@ class Archive:
         must(not all(held) or sections[0] == sections[1], "the index sections disagree")
         self.damage += [name for name, good in zip(("first index", "second index"), held, strict=True) if not good]
         body = section_body(sections[0] if held[0] else sections[1])
-        self.files = parse_index(body, first, self.is_tree, self.is_lossy)
+        self.files = parse_index(body, first, self.is_tree, self.is_lossy, bool(features & SHARED))
         self.extents = [extent for file in self.files for extent in file.extents]
 
     def chunks(self, extent):
@@ -442,6 +458,10 @@ class Archive:
         holder = self.extents[extent.same_as] if extent.kind == 2 else extent
         if holder.kind == 0:
             return [holder.inline] if holder.inline else []
+        if holder.kind in (PIECES, CAST):
+            content = self.content_of_others(holder)
+            size = 1 << 20 if not 0 < extent.dtype < len(DTYPES) else max(DTYPES[extent.dtype][1] // 8, 1) << 18
+            return [content[i : i + size] for i in range(0, len(content), size)]
         offset, size, check = holder.record
         record = Record(self.data[offset : offset + size], check)
         must(record.lossy is None or self.is_lossy, "a lossy record in an archive that says it has none")
@@ -449,6 +469,25 @@ class Archive:
         must(said == (record.lossy and replace(record.lossy, floats=None)), "lossy in another way than the index says")
         must(record.decoded_bytes == extent.decoded_bytes, "a record that does not have its extent's size")
         return list(record.chunks())
+
+    def content_of_others(self, extent):
+        """1.4.1 and 1.4.2"""
+        if extent.kind == CAST:
+            method, number = extent.cast
+            source = self.extents[number]
+            return cast_from_f32(
+                method, self.content_of_others(source) if source.kind == PIECES else self.record_content(source)
+            )
+        contents = {number: self.record_content(self.extents[number]) for _, number, _ in extent.pieces}
+        return b"".join(contents[number][offset : offset + size] for size, number, offset in extent.pieces)
+
+    def record_content(self, extent):
+        """What a record decodes to that others are made of."""
+        offset, size, check = extent.record
+        record = Record(self.data[offset : offset + size], check)
+        must(record.lossy is None, "an extent made of a lossy record")
+        must(record.decoded_bytes == record_bytes(extent), "a record that does not have its extent's size")
+        return b"".join(record.chunks())
 
     def decode_extent(self, extent):
         chunks = self.chunks(extent)
