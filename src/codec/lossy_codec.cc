@@ -120,7 +120,7 @@ EncodedChunk EncodeLossyChunk(const RecordHead& head, uint64_t chunk_index, Byte
   NarrowChunk(side.choice.method, head.dtype, chunk, halves.data());
   WidenChunk(side.choice.method, head.dtype, halves.data(), restored);
   EncodedChunk encoded =
-      EncodeChunk(side.halves, Level::kBalanced, chunk_index, halves, payload.first(halves.size()), scratch);
+      EncodeChunk(side.halves, Level::kFast, chunk_index, halves, payload.first(halves.size()), scratch);
   encoded.codec = static_cast<CodecId>(kFirstLossyCodec + static_cast<uint8_t>(encoded.codec));
   return encoded;
 }
