@@ -11,26 +11,9 @@ namespace flyweight {
 namespace {
 
 constexpr size_t kHeaderBytes = 4;
-constexpr size_t kMaxElementBytes = 8;
-constexpr size_t kSampleRuns = 16;
-constexpr size_t kSampleRunElements = 64;
-constexpr size_t kSmallSampleValues = kMaxPaletteEntries;
 // Of 64 elements one may be patched.
 constexpr size_t kPatchDivisor = 64;
 constexpr uint16_t kNoIndex = 0xFFFF;
-
-bool SampleHasFewValues(ByteSpan chunk, size_t element_bytes, ValueTable& table) {
-  uint16_t places[kSampleRunElements];
-  const size_t count = chunk.size() / element_bytes;
-  const size_t run_elements = std::min(count, kSampleRunElements);
-  table.Clear();
-  for (size_t r = 0; r < kSampleRuns; ++r) {
-    size_t first = (count - run_elements) / (kSampleRuns - 1) * r;
-    ByteSpan run = chunk.subspan(first * element_bytes, run_elements * element_bytes);
-    if (!table.Add(run, element_bytes, kSmallSampleValues, places)) return false;
-  }
-  return true;
-}
 
 // The commonest values in ascending order, and each value's index among them.
 struct Palette {
@@ -109,7 +92,7 @@ Status ReadPalette(ReadCursor& cursor, size_t entry_count, size_t element_bytes,
 size_t EncodePaletteChunk(ByteSpan chunk, size_t element_bytes, MutableByteSpan payload, CodecScratch::Impl& scratch) {
   const size_t count = chunk.size() / element_bytes;
   ValueTable& table = scratch.values;
-  if (count == 0 || !SampleHasFewValues(chunk, element_bytes, table)) return 0;
+  if (count == 0 || !scratch.distinct.AtMost(chunk, element_bytes, kMaxPaletteEntries)) return 0;
   scratch.symbols.Resize(count * sizeof(uint16_t));
   auto* places = scratch.symbols.as<uint16_t>();
   table.Clear();

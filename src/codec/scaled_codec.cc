@@ -18,6 +18,8 @@ constexpr size_t kHeaderBytes = 20;
 constexpr size_t kScaleBytes = sizeof(float);
 constexpr uint8_t kTruncates = 1;
 constexpr uint8_t kHasMinusZero = 2;
+// What a byte holds on both sides of 0, with a code left for -0.
+constexpr int32_t kWidestInteger = 127;
 constexpr uint32_t kInfinityBits = 0x7F800000U;
 // Of 16 elements one may be patched; a longer list would not pay.
 constexpr size_t kPatchDivisor = 16;
@@ -58,29 +60,32 @@ struct CodedIntegers {
   bool has_minus_zero = false;
 };
 
-// Turns integers into codes and lists those that were missed. Nothing where a byte does not hold them all.
-std::optional<CodedIntegers> MakeCodes(const int16_t* integers, size_t count, std::byte* codes,
-                                       std::vector<uint32_t>& missed) {
+// Turns integers into codes and lists the elements that no code stands for.
+CodedIntegers MakeCodes(int16_t* integers, size_t count, std::byte* codes, std::vector<uint32_t>& missed) {
   int32_t lowest = 0, highest = 0;
   bool has_minus_zero = false;
-  missed.clear();
   for (size_t i = 0; i < count; ++i) {
-    if (integers[i] == kMissedInteger) {
-      missed.push_back(static_cast<uint32_t>(i));
-    } else if (integers[i] == kMinusZeroInteger) {
-      has_minus_zero = true;
-    } else {
-      lowest = std::min<int32_t>(lowest, integers[i]);
-      highest = std::max<int32_t>(highest, integers[i]);
-    }
+    if (integers[i] == kMinusZeroInteger) has_minus_zero = true;
+    if (integers[i] <= kMissedInteger) continue;
+    lowest = std::min<int32_t>(lowest, integers[i]);
+    highest = std::max<int32_t>(highest, integers[i]);
   }
-  if (highest - lowest + has_minus_zero > 255) return std::nullopt;
+  if (highest - lowest + has_minus_zero > 255) {
+    lowest = std::max(lowest, -kWidestInteger);
+    highest = std::min(highest, kWidestInteger);
+  }
   CodedIntegers coded{{-lowest, highest - lowest + 1}, has_minus_zero};
   auto minus_zero = static_cast<std::byte>(coded.range.minus_zero), zero = static_cast<std::byte>(coded.range.zero);
+  missed.clear();
   for (size_t i = 0; i < count; ++i) {
-    codes[i] = static_cast<std::byte>(integers[i] - lowest);
-    if (integers[i] == kMinusZeroInteger) codes[i] = minus_zero;
-    if (integers[i] == kMissedInteger) codes[i] = zero;
+    if (integers[i] == kMinusZeroInteger) {
+      codes[i] = minus_zero;
+    } else if (integers[i] < lowest || integers[i] > highest) {
+      codes[i] = zero;
+      missed.push_back(static_cast<uint32_t>(i));
+    } else {
+      codes[i] = static_cast<std::byte>(integers[i] - lowest);
+    }
   }
   return coded;
 }
@@ -204,14 +209,14 @@ size_t EncodeScaledChunk(ScaledWord word, const ScaledPlace& place, ByteSpan chu
   auto* integers = scratch.symbols.as<int16_t>();
   QuantiseGroups(*plan, chunk, scratch.shifts.as<float>(), integers, scratch);
   scratch.low.Resize(count);
-  std::optional<CodedIntegers> coded = MakeCodes(integers, count, scratch.low.data(), scratch.patched_elements);
-  if (!coded || scratch.patched_elements.size() > count / kPatchDivisor) return 0;
+  CodedIntegers coded = MakeCodes(integers, count, scratch.low.data(), scratch.patched_elements);
+  if (scratch.patched_elements.size() > count / kPatchDivisor) return 0;
 
   const ScaleWords words = PackScales(scratch.shifts.as<uint32_t>(), group_count);
   const size_t bound = kHeaderBytes + (1 + kScaleBytes) * kPlaneHeaderBytes + count + group_count * kScaleBytes;
   scratch.streams.Resize(bound);
   MutableByteSpan out(scratch.streams.data(), bound);
-  WriteHeader(*plan, *coded, words, out.data());
+  WriteHeader(*plan, coded, words, out.data());
   size_t size = kHeaderBytes;
   size += EncodePlane({scratch.low.data(), count}, out.subspan(size), scratch.planes);
   scratch.heads.Resize(group_count * kScaleBytes);

@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kWindowElements = 16;
 constexpr size_t kWindowReachElements = 64;
 constexpr size_t kWindowNeeds = 6;
+// What tells scaled integers from floats of other kinds: a fit that is no chance, or many equal magnitudes.
+constexpr double kTellingChance = 0x1p-22;
+constexpr size_t kTellingRepeats = 4;
 constexpr size_t kMaxWindows = 12;
 constexpr size_t kMaxRefusals = 3;
 constexpr size_t kSampleGroups = 5;
@@ -23,6 +26,7 @@ constexpr size_t kRefusalDivisor = 4;
 // A fit by chance is not more than this many groups long.
 constexpr size_t kChanceFactor = 4;
 constexpr int64_t kTieDivisor = 32;
+constexpr size_t kRowTrials = 4;
 constexpr size_t kSmallestGroup = 16;
 constexpr size_t kLargestGroup = size_t{1} << 17;
 // Of 32 elements of a group one may be of another kind.
@@ -47,32 +51,41 @@ void Normalise(std::vector<CountedMagnitude>& magnitudes) {
   magnitudes.resize(kept);
 }
 
-// Whether the elements at a place are scaled integers; nothing where there are too few that are not 0.
-std::optional<bool> WindowFits(ScaledForm form, ByteSpan words, std::vector<CountedMagnitude>& magnitudes) {
-  const size_t word_bytes = ScaledWordBytes(form.word);
+// Gathers the magnitudes of a window and says how many elements it has that are not 0.
+size_t GatherWindow(ScaledWord word, ByteSpan words, std::vector<CountedMagnitude>& magnitudes) {
+  const size_t word_bytes = ScaledWordBytes(word);
   const size_t reach = std::min(kWindowReachElements, words.size() / word_bytes);
-  const uint32_t sign = SignBit(form.word);
+  const uint32_t sign = SignBit(word);
   magnitudes.clear();
   for (size_t i = 0; i < reach && (i < kWindowElements || magnitudes.size() < kWindowNeeds); ++i) {
-    uint32_t magnitude = LoadWord(form.word, words.data() + i * word_bytes) & ~sign;
+    uint32_t magnitude = LoadWord(word, words.data() + i * word_bytes) & ~sign;
     if (magnitude != 0) magnitudes.push_back({magnitude, 1});
   }
-  if (magnitudes.size() < kWindowNeeds) return std::nullopt;
+  const size_t found = magnitudes.size();
   Normalise(magnitudes);
-  return FitScale(form, magnitudes, 0).has_value();
+  return found;
 }
 
-bool AnyWindowFits(ScaledForm form, ByteSpan chunk, std::vector<CountedMagnitude>& magnitudes) {
-  const size_t count = chunk.size() / ScaledWordBytes(form.word);
+// Of some forms, those that a window fits.
+std::vector<ScaledForm> FormsThatFit(const std::vector<ScaledForm>& forms, ByteSpan chunk,
+                                     std::vector<CountedMagnitude>& magnitudes) {
+  const size_t word_bytes = ScaledWordBytes(forms.front().word);
+  const size_t count = chunk.size() / word_bytes;
+  std::vector<ScaledForm> fitting;
   size_t refusals = 0;
-  for (size_t w = 0; w < kMaxWindows && refusals < kMaxRefusals; ++w) {
+  for (size_t w = 0; w < kMaxWindows && refusals < kMaxRefusals && fitting.empty(); ++w) {
     // Multiples of the reach, so that no window crosses groups of that many elements.
     size_t first = count * w / kMaxWindows / kWindowReachElements * kWindowReachElements;
-    std::optional<bool> fits = WindowFits(form, chunk.subspan(first * ScaledWordBytes(form.word)), magnitudes);
-    if (fits.value_or(false)) return true;
-    refusals += fits.has_value();
+    size_t found = GatherWindow(forms.front().word, chunk.subspan(first * word_bytes), magnitudes);
+    if (found < kWindowNeeds) continue;
+    for (const ScaledForm& form : forms) {
+      std::optional<ScaleRange> range = FitScale(form, magnitudes, 0);
+      if (range && (range->chance < kTellingChance || found - magnitudes.size() >= kTellingRepeats))
+        fitting.push_back(form);
+    }
+    ++refusals;
   }
-  return false;
+  return fitting;
 }
 
 // What the integers of sample groups would take, by their order-0 entropy.
@@ -190,17 +203,27 @@ class GroupSearch {
     return fitting;
   }
 
-  // The length of a run from one change of scale to the next is about that of a row, and rows divide the tensor.
+  // The length of a run from one change of scale to the next is about that of a row, but where neighbours have much the
+  // same scale; and rows divide the tensor.
   void FindRows() {
     size_t begin = RunFrom(0);
-    if (begin == 0 || begin >= count_) return;
-    const size_t run = RunFrom(begin);
+    for (size_t r = 0; r < kRowTrials && begin != 0 && begin < count_; ++r) {
+      const size_t run = RunFrom(begin);
+      if (run == 0 || TryRowsOfAbout(run)) return;
+      begin += run;
+    }
+  }
+
+  bool TryRowsOfAbout(size_t run) {
     const size_t reach = run / 16 + 8;
     for (size_t away = 0; away <= 2 * reach; ++away) {
       size_t elements = away % 2 == 0 ? run - away / 2 : run + away / 2 + 1;
       if (elements < kSmallestGroup || std::has_single_bit(elements)) continue;
-      if (place_.tensor_elements % elements == 0) Try(GroupsOf(elements));
+      if (place_.tensor_elements % elements != 0) continue;
+      Try(GroupsOf(elements));
+      if (best_ && best_->groups.elements == elements) return true;
     }
+    return false;
   }
 
   ScaledForm form_;
@@ -234,11 +257,10 @@ std::optional<ScaleRange> FitGroup(ScaledForm form, ByteSpan words, uint16_t* pl
 std::optional<ScaledPlan> PlanScaledChunk(ScaledWord word, const ScaledPlace& place, ByteSpan chunk,
                                           CodecScratch::Impl& scratch) {
   scratch.symbols.Resize(chunk.size() / ScaledWordBytes(word) * sizeof(uint16_t));
+  std::vector<ScaledForm> forms = {{word, ScaledRounding::kNearest}};
+  if (word == ScaledWord::kBF16) forms.push_back({word, ScaledRounding::kTruncate});
   std::optional<ScaledPlan> best;
-  for (ScaledRounding rounding : {ScaledRounding::kNearest, ScaledRounding::kTruncate}) {
-    if (rounding == ScaledRounding::kTruncate && word != ScaledWord::kBF16) break;
-    ScaledForm form{word, rounding};
-    if (!AnyWindowFits(form, chunk, scratch.magnitudes)) continue;
+  for (const ScaledForm& form : FormsThatFit(forms, chunk, scratch.magnitudes)) {
     std::optional<ScaledPlan> plan = GroupSearch(form, place, chunk, scratch).Find();
     if (plan && (!best || plan->element_cost < best->element_cost)) best = plan;
   }

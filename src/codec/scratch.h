@@ -26,6 +26,7 @@ struct CodecScratch::Impl {
   std::vector<int8_t> row_shifts;
   std::vector<float> column_sums;
   std::vector<float> row_means;
+  DistinctMeter distinct;
   ValueTable values;                         ///< distinct elements of a chunk or of a group of it
   std::vector<CountedMagnitude> magnitudes;  ///< the same without their signs, sorted
   std::vector<uint32_t> patched_elements;

@@ -1,6 +1,14 @@
 #include "transform/palette/value_table.h"
 
+#include <algorithm>
+
 namespace flyweight {
+namespace {
+
+constexpr size_t kSampleRuns = 16;
+constexpr size_t kSampleRunElements = 64;
+
+}  // namespace
 
 void ValueTable::Clear() {
   // Backwards, so that a value that was pushed out of its slot is still found behind the one that took it.
@@ -41,6 +49,36 @@ bool ValueTable::Add(ByteSpan elements, size_t element_bytes, size_t limit, uint
     default:
       return AddAll<uint64_t>(elements, limit, places);
   }
+}
+
+template <typename Element>
+bool DistinctMeter::AddRun(ByteSpan run, size_t limit) {
+  for (size_t i = 0; i < run.size(); i += sizeof(Element)) {
+    uint64_t value = LoadLe<Element>(run.data() + i);
+    auto bit = static_cast<uint16_t>((value * 0x9E3779B97F4A7C15ULL) >> 48);
+    uint64_t mask = uint64_t{1} << (bit % 64);
+    if ((bits_[bit / 64] & mask) != 0) continue;
+    bits_[bit / 64] |= mask;
+    taken_.push_back(bit);
+    if (taken_.size() > limit) return false;
+  }
+  return true;
+}
+
+bool DistinctMeter::AtMost(ByteSpan elements, size_t element_bytes, size_t limit) {
+  const size_t count = elements.size() / element_bytes;
+  const size_t run_elements = std::min(count, kSampleRunElements);
+  bool few = true;
+  taken_.clear();
+  for (size_t r = 0; r < kSampleRuns && few; ++r) {
+    size_t first = (count - run_elements) / (kSampleRuns - 1) * r;
+    ByteSpan run = elements.subspan(first * element_bytes, run_elements * element_bytes);
+    few = element_bytes == 2   ? AddRun<uint16_t>(run, limit)
+          : element_bytes == 4 ? AddRun<uint32_t>(run, limit)
+                               : AddRun<uint64_t>(run, limit);
+  }
+  for (uint16_t bit : taken_) bits_[bit / 64] = 0;
+  return few;
 }
 
 }  // namespace flyweight

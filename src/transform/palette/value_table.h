@@ -46,4 +46,24 @@ class ValueTable {
   std::vector<CountedValue> values_;
 };
 
+/// Counts the distinct elements of samples, at a nanosecond an element and not quite exactly: a hash into a bitmap
+/// takes different elements for one now and then. One a thread.
+class DistinctMeter {
+ public:
+  DistinctMeter() : bits_(kBitCount / 64) {}
+
+  /// Takes runs of elements of 2, 4 or 8 bytes, spread evenly over `elements`, and says whether there are at most
+  /// `limit` distinct ones among them.
+  bool AtMost(ByteSpan elements, size_t element_bytes, size_t limit);
+
+ private:
+  static constexpr size_t kBitCount = size_t{1} << 16;
+
+  template <typename Element>
+  bool AddRun(ByteSpan run, size_t limit);
+
+  std::vector<uint64_t> bits_;
+  std::vector<uint16_t> taken_;
+};
+
 }  // namespace flyweight

@@ -8,6 +8,8 @@ namespace {
 
 constexpr int32_t kMaxFirstInteger = 32;
 constexpr size_t kMaxSkipped = 3;
+// With less a fit is taken for certain.
+constexpr double kNoChance = 0x1p-24;
 constexpr uint32_t kInfinity = 0x7F800000U;
 
 uint32_t BitsOf(float value) { return std::bit_cast<uint32_t>(value); }
@@ -68,6 +70,12 @@ class Hypothesis {
     return true;
   }
 
+  // The part of the reals near a magnitude that would have been accepted.
+  double ChanceOf(const Interval& magnitude) const {
+    double steps = magnitude.high * inverse_low_;
+    return std::min(1.0, (magnitude.high - magnitude.low) * inverse_low_ + steps * (scales_.high * inverse_low_ - 1));
+  }
+
   const Interval& scales() const { return scales_; }
 
  private:
@@ -117,22 +125,23 @@ bool Narrow(ScaledForm form, int32_t k, uint32_t word, ScaleRange& range) {
   return true;
 }
 
-std::optional<ScaleRange> Exact(ScaledForm form, std::span<const CountedMagnitude> ascending, const Interval& scales,
-                                uint32_t misses_left) {
+std::optional<ScaleRange> Exact(ScaledForm form, std::span<const CountedMagnitude> ascending,
+                                const Hypothesis& hypothesis, uint32_t misses_left) {
+  const Interval& scales = hypothesis.scales();
   auto low = static_cast<float>(scales.low), high = static_cast<float>(scales.high);
   if (!(high < FloatOf(kInfinity))) return std::nullopt;
-  ScaleRange range{BitsOf(low) - (BitsOf(low) != 0), BitsOf(high)};
+  ScaleRange range{BitsOf(low) - (BitsOf(low) != 0), BitsOf(high), 1};
   if (range.high_bits + 1 < kInfinity) ++range.high_bits;
   const double middle = (scales.low + scales.high) / 2;
   for (const CountedMagnitude& each : ascending) {
-    bool fits = false;
     if (IsFinite(form, each.word)) {
-      Interval preimage = PreimageOf(form, each.word);
-      double steps = (preimage.low + preimage.high) / 2 / middle + 0.5;
-      if (steps >= 1 && steps < kMaxScaledInteger + 1)
-        fits = Narrow(form, static_cast<int32_t>(steps), each.word, range);
+      const Interval preimage = PreimageOf(form, each.word);
+      const double steps = (preimage.low + preimage.high) / 2 / middle + 0.5;
+      if (steps >= 1 && steps < kMaxScaledInteger + 1 && Narrow(form, static_cast<int32_t>(steps), each.word, range)) {
+        range.chance *= hypothesis.ChanceOf(preimage);
+        continue;
+      }
     }
-    if (fits) continue;
     if (each.count > misses_left) return std::nullopt;
     misses_left -= each.count;
   }
@@ -143,18 +152,24 @@ std::optional<ScaleRange> Exact(ScaledForm form, std::span<const CountedMagnitud
 
 std::optional<ScaleRange> FitScale(ScaledForm form, std::span<const CountedMagnitude> ascending,
                                    uint32_t allowed_misses) {
+  std::optional<ScaleRange> best;
   uint32_t skipped = 0;
   for (size_t first = 0; first < std::min(ascending.size(), kMaxSkipped + 1); ++first) {
     if (skipped > allowed_misses || !IsFinite(form, ascending[first].word)) break;
+    const Interval smallest = PreimageOf(form, ascending[first].word);
+    const double reach = kMaxScaledInteger * smallest.high;
     for (int32_t k = 1; k <= kMaxFirstInteger; ++k) {
-      Hypothesis hypothesis(PreimageOf(form, ascending[first].word), k);
+      if (allowed_misses == 0 && reach < PreimageOf(form, ascending.back().word).low * k) break;
+      Hypothesis hypothesis(smallest, k);
       if (!Walk(form, ascending.subspan(first + 1), allowed_misses - skipped, hypothesis)) continue;
       if (!Walk(form, ascending, allowed_misses, hypothesis)) continue;
-      if (std::optional<ScaleRange> range = Exact(form, ascending, hypothesis.scales(), allowed_misses)) return range;
+      std::optional<ScaleRange> range = Exact(form, ascending, hypothesis, allowed_misses);
+      if (range && range->chance < kNoChance) return range;
+      if (range && (!best || range->chance < best->chance)) best = range;
     }
     skipped += ascending[first].count;
   }
-  return std::nullopt;
+  return best;
 }
 
 float SimplestScale(const ScaleRange& range) {

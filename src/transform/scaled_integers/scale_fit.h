@@ -20,11 +20,14 @@ struct CountedMagnitude {
 struct ScaleRange {
   uint32_t low_bits = 0;
   uint32_t high_bits = 0;
+  /// About how likely as many distinct floats of any other kind would fit as well.
+  double chance = 1;
 };
 
 /// Finds the scales with which nearly all magnitudes are an integer of 1 to kMaxScaledInteger times the scale, the
-/// largest scales where there is a choice (so that the integers have no common factor). Up to `allowed_misses` elements
-/// may be of another kind. Precondition: `ascending` is in strictly ascending order of words.
+/// first that are no coincidence, from the largest down (so that the integers have no common factor), or else those
+/// that are the least likely to be one. Up to `allowed_misses` elements may be of another kind. Precondition:
+/// `ascending` is in strictly ascending order of words.
 ///
 /// The smallest magnitudes are taken for 1, 2, 3, ... times the scale; each further magnitude must lie in the interval
 /// of reals that round to it divided by the nearest integer, or the hypothesis is dropped, which for floats of any
