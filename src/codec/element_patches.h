@@ -7,7 +7,7 @@
 
 namespace flyweight {
 
-/// Elements that a codec did not catch, put right behind it (docs/format.md section 3.9).
+/// Elements that a codec did not catch, put right behind it (docs/format.md section 3.7.1).
 
 /// Bytes of one patch of an element of so many bytes.
 inline constexpr size_t ElementPatchBytes(size_t element_bytes) { return 2 + element_bytes; }
