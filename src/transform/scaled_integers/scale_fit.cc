@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 namespace flyweight {
 namespace {
@@ -128,8 +129,8 @@ bool Narrow(ScaledForm form, int32_t k, uint32_t word, ScaleRange& range) {
 std::optional<ScaleRange> Exact(ScaledForm form, std::span<const CountedMagnitude> ascending,
                                 const Hypothesis& hypothesis, uint32_t misses_left) {
   const Interval& scales = hypothesis.scales();
+  if (!(scales.high < static_cast<double>(std::numeric_limits<float>::max()))) return std::nullopt;
   auto low = static_cast<float>(scales.low), high = static_cast<float>(scales.high);
-  if (!(high < FloatOf(kInfinity))) return std::nullopt;
   ScaleRange range{BitsOf(low) - (BitsOf(low) != 0), BitsOf(high), 1};
   if (range.high_bits + 1 < kInfinity) ++range.high_bits;
   const double middle = (scales.low + scales.high) / 2;
