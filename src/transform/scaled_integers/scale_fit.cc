@@ -165,8 +165,12 @@ std::optional<ScaleRange> FitScale(ScaledForm form, std::span<const CountedMagni
       if (!Walk(form, ascending.subspan(first + 1), allowed_misses - skipped, hypothesis)) continue;
       if (!Walk(form, ascending, allowed_misses, hypothesis)) continue;
       std::optional<ScaleRange> range = Exact(form, ascending, hypothesis, allowed_misses);
-      if (range && range->chance < kNoChance) return range;
-      if (range && (!best || range->chance < best->chance)) best = range;
+      if (!range) continue;
+      if (!best || range->chance < best->chance) best = range;
+      if (range->chance >= kNoChance) continue;
+      // An outlier may be a fraction of the scale: only as its whole it is believed at once.
+      if (k == 1) return best;
+      break;
     }
     skipped += ascending[first].count;
   }

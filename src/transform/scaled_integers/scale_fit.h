@@ -24,15 +24,13 @@ struct ScaleRange {
   double chance = 1;
 };
 
-/// Finds the scales with which nearly all magnitudes are an integer of 1 to kMaxScaledInteger times the scale, the
-/// first that are no coincidence, from the largest down (so that the integers have no common factor), or else those
-/// that are the least likely to be one. Up to `allowed_misses` elements may be of another kind. Precondition:
-/// `ascending` is in strictly ascending order of words.
+/// Finds the scales with which nearly all magnitudes are an integer of 1 to kMaxScaledInteger times the scale: where
+/// there is a choice those that are the least likely to be a coincidence, which are the largest. Up to `allowed_misses`
+/// elements may be of another kind. Precondition: `ascending` is in strictly ascending order of words.
 ///
 /// The smallest magnitudes are taken for 1, 2, 3, ... times the scale; each further magnitude must lie in the interval
-/// of reals that round to it divided by the nearest integer, or the hypothesis is dropped, which for floats of any
-/// other kind happens within a few of them. What is left is narrowed to the exact range with the decoder's own
-/// arithmetic.
+/// of reals that round to it divided by an integer, or the hypothesis is dropped, which for floats of any other kind
+/// happens within a few of them. What is left is narrowed to the exact range with the decoder's own arithmetic.
 std::optional<ScaleRange> FitScale(ScaledForm form, std::span<const CountedMagnitude> ascending,
                                    uint32_t allowed_misses);
 
