@@ -100,7 +100,8 @@ class CostMeter {
       if (k == kMissedInteger) {
         missed_ += each.count;
       } else {
-        counts_[k == kMinusZeroInteger ? 2 * kMaxScaledInteger + 1 : k + kMaxScaledInteger] += each.count;
+        const int32_t place = k == kMinusZeroInteger ? kMaxScaledInteger + 1 : k;
+        counts_[static_cast<size_t>(place + kMaxScaledInteger)] += each.count;
       }
     }
   }

@@ -6,6 +6,12 @@ namespace {
 inline uint32_t BitsOf(float value) { return __builtin_bit_cast(uint32_t, value); }
 inline float FloatOf(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
+// A choice by a mask: loops are only vectorised where they have no branches.
+inline uint32_t Choose(bool condition, uint32_t then, uint32_t otherwise) {
+  const uint32_t mask = 0U - static_cast<uint32_t>(condition);
+  return (then & mask) | (otherwise & ~mask);
+}
+
 struct NearestBF16 {
   static uint16_t Round(uint32_t bits) { return static_cast<uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16); }
 };
@@ -20,8 +26,8 @@ struct NearestF16 {
     uint32_t half = (magnitude + 0xC8000FFFU + (magnitude >> 13 & 1U)) >> 13;
     // Under 2^-14 the addition of 0.5 rounds to multiples of 2^-24.
     uint32_t tiny = BitsOf(FloatOf(magnitude) + 0.5F) - 0x3F000000U;
-    half = magnitude < 0x38800000U ? tiny : half;
-    half = magnitude >= 0x47800000U ? 0x7C00U : half;
+    half = Choose(magnitude < 0x38800000U, tiny, half);
+    half = Choose(magnitude >= 0x47800000U, 0x7C00U, half);
     return static_cast<uint16_t>(half | (bits >> 16 & 0x8000U));
   }
 };
@@ -34,12 +40,11 @@ template <typename Rounder>
 void Expand(const CodeRange& range, float scale, const std::byte* __restrict codes, size_t count,
             std::byte* __restrict words) {
   using Word = decltype(Rounder::Round(0));
-  constexpr Word kMinusZero = static_cast<Word>(Word{1} << (8 * sizeof(Word) - 1));
   const int32_t zero = range.zero, minus_zero = range.minus_zero;
   for (size_t i = 0; i < count; ++i) {
-    auto code = static_cast<int32_t>(codes[i]);
-    Word word = Rounder::Round(BitsOf(static_cast<float>(code - zero) * scale));
-    word = code == minus_zero ? kMinusZero : word;
+    const auto code = static_cast<int32_t>(codes[i]);
+    const uint32_t bits = BitsOf(static_cast<float>(code - zero) * scale);
+    const Word word = Rounder::Round(Choose(code == minus_zero, 0x80000000U, bits));
     __builtin_memcpy(words + i * sizeof(Word), &word, sizeof(Word));
   }
 }
