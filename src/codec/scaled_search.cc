@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <span>
 
 #include "codec/element_patches.h"
 #include "codec/scratch.h"
@@ -18,7 +19,7 @@ constexpr size_t kWindowNeeds = 6;
 constexpr double kTellingChance = 0x1p-22;
 constexpr size_t kTellingRepeats = 4;
 constexpr size_t kMaxWindows = 12;
-constexpr size_t kMaxRefusals = 3;
+constexpr size_t kMaxRefusals = 2;
 constexpr size_t kSampleGroups = 5;
 constexpr size_t kSampleElements = 4096;
 // Of 4 sample groups one may be of another kind.
@@ -67,7 +68,7 @@ size_t GatherWindow(ScaledWord word, ByteSpan words, std::vector<CountedMagnitud
 }
 
 // Of some forms, those that a window fits.
-std::vector<ScaledForm> FormsThatFit(const std::vector<ScaledForm>& forms, ByteSpan chunk,
+std::vector<ScaledForm> FormsThatFit(std::span<const ScaledForm> forms, ByteSpan chunk,
                                      std::vector<CountedMagnitude>& magnitudes) {
   const size_t word_bytes = ScaledWordBytes(forms.front().word);
   const size_t count = chunk.size() / word_bytes;
@@ -258,8 +259,8 @@ std::optional<ScaleRange> FitGroup(ScaledForm form, ByteSpan words, uint16_t* pl
 std::optional<ScaledPlan> PlanScaledChunk(ScaledWord word, const ScaledPlace& place, ByteSpan chunk,
                                           CodecScratch::Impl& scratch) {
   scratch.symbols.Resize(chunk.size() / ScaledWordBytes(word) * sizeof(uint16_t));
-  std::vector<ScaledForm> forms = {{word, ScaledRounding::kNearest}};
-  if (word == ScaledWord::kBF16) forms.push_back({word, ScaledRounding::kTruncate});
+  const ScaledForm all_forms[] = {{word, ScaledRounding::kNearest}, {word, ScaledRounding::kTruncate}};
+  const std::span<const ScaledForm> forms(all_forms, word == ScaledWord::kBF16 ? 2 : 1);
   std::optional<ScaledPlan> best;
   for (const ScaledForm& form : FormsThatFit(forms, chunk, scratch.magnitudes)) {
     std::optional<ScaledPlan> plan = GroupSearch(form, place, chunk, scratch).Find();

@@ -7,6 +7,10 @@ namespace {
 
 constexpr size_t kSampleRuns = 16;
 constexpr size_t kSampleRunElements = 64;
+// 128 draws from 256 equally likely values show 101 of them, give or take 4; fewer where they are less equal.
+constexpr size_t kFirstLookRuns = 2;
+constexpr size_t kMostForFirstLook = 256;
+constexpr size_t kFirstLookLimit = 114;
 
 }  // namespace
 
@@ -71,11 +75,15 @@ bool DistinctMeter::AtMost(ByteSpan elements, size_t element_bytes, size_t limit
   bool few = true;
   taken_.clear();
   for (size_t r = 0; r < kSampleRuns && few; ++r) {
-    size_t first = (count - run_elements) / (kSampleRuns - 1) * r;
+    // From both ends inwards, so that the first runs lie far apart.
+    size_t place = r % 2 == 0 ? r / 2 : kSampleRuns - 1 - r / 2;
+    size_t first = (count - run_elements) / (kSampleRuns - 1) * place;
     ByteSpan run = elements.subspan(first * element_bytes, run_elements * element_bytes);
     few = element_bytes == 2   ? AddRun<uint16_t>(run, limit)
           : element_bytes == 4 ? AddRun<uint32_t>(run, limit)
                                : AddRun<uint64_t>(run, limit);
+    // As many equally likely values repeat themselves more than that in as few draws.
+    if (r == kFirstLookRuns - 1 && limit <= kMostForFirstLook && taken_.size() > kFirstLookLimit) few = false;
   }
   for (uint16_t bit : taken_) bits_[bit / 64] = 0;
   return few;

@@ -53,7 +53,7 @@ class DistinctMeter {
   DistinctMeter() : bits_(kBitCount / 64) {}
 
   /// Takes runs of elements of 2, 4 or 8 bytes, spread evenly over `elements`, and says whether there are at most
-  /// `limit` distinct ones among them.
+  /// `limit` distinct ones among them. Where `limit` is 256 or less, 128 of them may be enough to say no.
   bool AtMost(ByteSpan elements, size_t element_bytes, size_t limit);
 
  private:
