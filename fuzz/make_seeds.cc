@@ -95,6 +95,28 @@ Bytes Integers(size_t count) {
   return writer.Release();
 }
 
+/// Small integers times a scale of their group, one of them far away from all others.
+Bytes ScaledBytes(DType dtype, size_t count, size_t group) {
+  ByteWriter writer;
+  std::vector<float> weights = Weights(count, count);
+  for (size_t i = 0; i < count; i++) {
+    float scale = std::ldexp(static_cast<float>(33 + i / group % 31), -12);
+    float value = std::nearbyint(weights[i] * 100.0F) * scale + (i == count / 2 ? 0x1p20F / 3.0F : 0.0F);
+    if (dtype == DType::kF32) {
+      writer.Write(value);
+    } else {
+      writer.Write(static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16));
+    }
+  }
+  return writer.Release();
+}
+
+Bytes FewIntegers(size_t count) {
+  ByteWriter writer;
+  for (size_t i = 0; i < count; i++) writer.Write<uint64_t>(i * i % 23 * 0x123456789ULL);
+  return writer.Release();
+}
+
 Bytes Text(std::string_view text) {
   ByteSpan bytes = AsBytes(text);
   return {bytes.begin(), bytes.end()};
@@ -120,6 +142,9 @@ std::vector<Content> Contents() {
       {"bf16_columns", DType::kBF16, {64, 80}, ColumnWeightBytes(64 * 80, 80)},
       {"c64", DType::kC64, {40, 64}, RoundedWeightBytes(80 * 64)},
       {"i64", DType::kI64, {300}, Integers(300)},
+      {"f32_scaled", DType::kF32, {10, 64}, ScaledBytes(DType::kF32, 10 * 64, 32)},
+      {"bf16_scaled", DType::kBF16, {40, 64}, ScaledBytes(DType::kBF16, 40 * 64, 64)},
+      {"i64_few", DType::kI64, {400}, FewIntegers(400)},
       {"zeros", DType::kF32, {500}, Bytes(2000)},
       {"text", DType::kOpaque, {}, Text(words)},
       {"bytes", DType::kU8, {256}, WeightBytes(DType::kF32, 64)},

@@ -7,7 +7,9 @@
 #include "codec/class_codec.h"
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
+#include "codec/palette_codec.h"
 #include "codec/planes_codec.h"
+#include "codec/scaled_codec.h"
 #include "codec/scratch.h"
 
 namespace flyweight {
@@ -106,6 +108,32 @@ uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
   return head.chunk_bytes / Describe(head.side->floats->layout).word_bytes * chunk_index;
 }
 
+ScaledPlace PlaceOf(const RecordHead& head, uint64_t chunk_index) {
+  const uint64_t element_bytes = ElementBytes(head.dtype);
+  return {chunk_index * (head.chunk_bytes / element_bytes), head.decoded_bytes / element_bytes};
+}
+
+Status DecodeScaled(DType dtype, ByteSpan payload, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+  std::optional<ScaledWord> word = ScaledWordOf(dtype);
+  if (!word) return Error{ErrorCode::kCorrupt, 0, "scaled integers in a record of another dtype"};
+  return DecodeScaledChunk(*word, payload, chunk, scratch);
+}
+
+// Values that were quantised and are kept in wider elements.
+void TryQuantised(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, Contest& contest,
+                  CodecScratch::Impl& scratch) {
+  const size_t element_bytes = ElementBytes(head.dtype);
+  if (element_bytes >= 2) {
+    contest.Try(CodecId::kPalette,
+                [&](MutableByteSpan target) { return EncodePaletteChunk(chunk, element_bytes, target, scratch); });
+  }
+  if (std::optional<ScaledWord> word = ScaledWordOf(head.dtype)) {
+    contest.Try(CodecId::kScaled, [&](MutableByteSpan target) {
+      return EncodeScaledChunk(*word, PlaceOf(head, chunk_index), chunk, target, scratch);
+    });
+  }
+}
+
 // The codecs that are simple enough to hash the chunk after it is whole.
 Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
                          CodecScratch::Impl& scratch) {
@@ -125,6 +153,10 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
       return scratch.planes.zstd.Decode(payload, chunk);
     case static_cast<uint8_t>(CodecId::kPlanes):
       return DecodePlanesChunk(payload, element_bytes, chunk, scratch);
+    case static_cast<uint8_t>(CodecId::kPalette):
+      return DecodePaletteChunk(payload, element_bytes, chunk, scratch);
+    case static_cast<uint8_t>(CodecId::kScaled):
+      return DecodeScaled(head.dtype, payload, chunk, scratch);
     default:
       return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(codec)};
   }
@@ -173,6 +205,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
     contest.Try(CodecId::kZstd,
                 [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
   }
+  if (all_codecs) TryQuantised(head, chunk_index, chunk, contest, scratch);
   return contest.Finish();
 }
 

@@ -13,6 +13,8 @@ enum class CodecId : uint8_t {
   kPlanes = 3,
   kFloat = 4,
   kClasses = 5,
+  kPalette = 7,
+  kScaled = 8,
   // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
   kLossyStored = 128,
   kLossyConstant = 129,

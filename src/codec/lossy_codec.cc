@@ -119,6 +119,7 @@ EncodedChunk EncodeLossyChunk(const RecordHead& head, uint64_t chunk_index, Byte
   MutableByteSpan halves = HalvesOf(head.dtype, chunk.size(), scratch);
   NarrowChunk(side.choice.method, head.dtype, chunk, halves.data());
   WidenChunk(side.choice.method, head.dtype, halves.data(), restored);
+  // At other levels there are codecs that have no number among the lossy ones.
   EncodedChunk encoded =
       EncodeChunk(side.halves, Level::kBalanced, chunk_index, halves, payload.first(halves.size()), scratch);
   encoded.codec = static_cast<CodecId>(kFirstLossyCodec + static_cast<uint8_t>(encoded.codec));

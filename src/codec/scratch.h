@@ -5,6 +5,8 @@
 #include "base/aligned_buffer.h"
 #include "codec/plane_coder.h"
 #include "codec/record.h"
+#include "transform/palette/value_table.h"
+#include "transform/scaled_integers/scale_fit.h"
 
 namespace flyweight {
 
@@ -26,6 +28,10 @@ struct CodecScratch::Impl {
   std::vector<int8_t> row_shifts;
   std::vector<float> column_sums;
   std::vector<float> row_means;
+  DistinctMeter distinct;
+  ValueTable values;                         ///< distinct elements of a chunk or of a group of it
+  std::vector<CountedMagnitude> magnitudes;  ///< the same without their signs, sorted
+  std::vector<uint32_t> patched_elements;
 };
 
 }  // namespace flyweight

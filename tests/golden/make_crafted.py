@@ -470,6 +470,108 @@ def float_record_of_other_codecs():
     return one_tensor("BF16", (2048,), 512, chunks, c.float_side(1, table))
 
 
+# Codecs 7 and 8: quantised values in wider elements -------------------------------------------------------------------
+
+
+def element_patches(gaps, elements):
+    return b"".join(c.u(2, gap) + element for gap, element in zip(gaps, elements, strict=True))
+
+
+def palette_payload(entries, indices, width, patches=b"", plane=c.plane_stored):
+    steps = np.diff(np.array(entries, dtype=np.uint64), prepend=np.uint64(0)).astype(f"<u{width}").tobytes()
+    planes = b"".join(c.plane_stored(steps[p::width]) for p in range(width))
+    return c.u(1, len(entries) - 1, 0, 0, 0) + planes + plane(bytes(indices)) + patches
+
+
+@golden
+def palette_widths():
+    """Elements of each width; entries out of order, so that sums wrap around; a palette of one and of 256 entries."""
+    archive = c.Archive()
+    archive.file(b"palettes")
+    rng = generator(60)
+    for dtype, width, count in (("BF16", 2, 256), ("U16", 2, 1), ("F32", 4, 17), ("I64", 8, 3), ("C64", 8, 200)):
+        entries = rng.integers(0, 1 << 8 * width - 1, count, dtype=np.uint64) * np.uint64(2)
+        indices = rng.integers(0, count, 1000).astype(np.uint8)
+        data = entries[indices].astype(f"<u{width}").tobytes()
+        payload = palette_payload(entries, indices, width, plane=c.plane_zstd)
+        archive.record(dtype, 1024, [(data, 7, payload)], tensor=(dtype.encode(), dtype, (1000,)))
+    return archive.finish()
+
+
+@golden
+def palette_patches():
+    """Patches, one of which is a step on a long way, and one place that is patched twice."""
+    indices = (np.arange(100000) % 5).astype(np.uint8)
+    words = np.array([0, 7, 0x3F80, 0x8000, 0xFFFF], dtype="<u2")[indices]
+    step = words[5 + 65535].tobytes()
+    words[[5, 99999]] = [0x7FC1, 0x1234]
+    patches = element_patches([5, 0, 65535, 34459], [b"xx", b"\xc1\x7f", step, b"\x34\x12"])
+    payload = palette_payload([0, 7, 0x3F80, 0x8000, 0xFFFF], indices, 2, patches, c.plane_zstd)
+    return one_tensor("BF16", (100000,), 1 << 17, [(words.tobytes(), 7, payload)])
+
+
+def scaled_payload(
+    codes, scales, *, flags=0, zero=0, minus_zero=0, width=4, shift=0, base=0, group, first, patches=b""
+):
+    words = (np.array(scales, dtype="<f4").view("<u4") - np.uint32(base) >> shift).astype("<u4").tobytes()
+    planes = b"".join(c.plane_stored(words[p::4]) for p in range(width))
+    header = c.u(1, flags, zero, minus_zero, width, shift, 0, 0, 0) + c.u(4, group, first, base)
+    return header + c.plane_stored(bytes(codes)) + planes + patches
+
+
+def scaled_words(codes, scales, zero, group, first, dtype):
+    groups = (np.arange(len(codes)) + group - first) // group
+    scales = np.array(scales, dtype=np.float32)[groups]
+    values = (codes.astype(np.int32) - zero).astype(np.float32) * scales
+    if dtype == "F32":
+        return values.view("<u4")
+    if dtype == "F16":
+        return values.astype("<f2").view("<u2")
+    bits = values.view(np.uint32)
+    return (bits + np.uint32(0x7FFF) + (bits >> 16 & 1) >> 16).astype("<u2")
+
+
+@golden
+def scaled_groups():
+    """Each dtype: a short first and last group; scales that are subnormal, 0, and too large for the products."""
+    archive = c.Archive()
+    archive.file(b"scaled")
+    codes = generator(61).integers(0, 256, 1000).astype(np.uint8)
+    scales = np.array([0.01, 1e-41, 0, 3e38, 1.5e-7, 1 / 3, 700, 2.0**-20, 3e-39, 1.25], dtype=np.float32)
+    for dtype in ("BF16", "F16", "F32"):
+        with np.errstate(over="ignore"):
+            words = scaled_words(codes, scales, 128, 110, 60, dtype)
+        payload = scaled_payload(codes, scales, zero=128, group=110, first=60)
+        archive.record(dtype, 1024, [(words.tobytes(), 8, payload)], tensor=(dtype.encode(), dtype, (1000,)))
+    return archive.finish()
+
+
+@golden
+def scaled_flags():
+    """Products that are cut off, a code for -0 (also where it is that of 0), packed scales, patches."""
+    archive = c.Archive()
+    archive.file(b"scaled")
+    codes = generator(62).integers(0, 16, 1000).astype(np.uint8)
+    scale = np.float32(0.0371)
+    base = int(scale.view(np.uint32))
+    cut_off = (((codes.astype(np.int32) - 8).astype(np.float32) * scale).view(np.uint32) >> 16).astype("<u2")
+    cut_off[codes == 8] = 0x8000
+    cut_off[3] = 0x7FFF
+    payload = scaled_payload(
+        codes, [], flags=3, zero=8, minus_zero=8, width=0, base=base, group=4096, first=1000,
+        patches=element_patches([3], [b"\xff\x7f"]),
+    )  # fmt: skip
+    archive.record("BF16", 1024, [(cut_off.tobytes(), 8, payload)], tensor=(b"cut off", "BF16", (1000,)))
+    scales = (base + (np.arange(63, dtype=np.uint32) << 13)).view(np.float32)
+    words = scaled_words(codes, scales, 7, 16, 16, "F32")
+    words[codes == 15] = 1 << 31
+    payload = scaled_payload(
+        codes, scales, flags=2, zero=7, minus_zero=15, width=1, shift=13, base=base, group=16, first=16
+    )
+    archive.record("F32", 1024, [(words.tobytes(), 8, payload)], tensor=(b"packed scales", "F32", (1000,)))
+    return archive.finish()
+
+
 # The archive ----------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from quantised_codecs import PALETTE, SCALED, quantised
 from shared_places import CAST, PIECES, cast_from_f32, check_cast, check_pieces, parse_cast, parse_pieces, record_bytes
 
 # 4. Dtypes: name and bits, by number.
@@ -148,6 +149,8 @@ class Record:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if codec == 5:
             return in_classes(payload, self.classes, self.dtype_name, chunk_bytes, offset)
+        if codec in (PALETTE, SCALED):
+            return quantised(codec, payload, self.dtype_name, self.element_bytes, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):
