@@ -12,6 +12,7 @@ enum class CodecId : uint8_t {
   kZstd = 2,
   kPlanes = 3,
   kFloat = 4,
+  kBlockFields = 9,
   // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
   kLossyStored = 128,
   kLossyConstant = 129,
@@ -22,6 +23,6 @@ enum class CodecId : uint8_t {
 };
 
 /// What side information a record's head carries.
-enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2 };
+enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2, kBlocks = 3 };
 
 }  // namespace flyweight

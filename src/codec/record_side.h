@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "codec/block_side.h"
 #include "codec/codec_id.h"
 #include "codec/float_side.h"
 #include "codec/record.h"
@@ -20,6 +21,7 @@ struct RecordHead::Side {
   TransformId transform = TransformId::kNone;
   std::optional<FloatSide> floats;
   std::optional<LossySide> lossy;
+  std::optional<BlockSide> blocks;
 };
 
 /// Fills in everything of a head but its side information.
