@@ -12,7 +12,7 @@ constexpr size_t kMaxScales = 16;
 
 // The size of an F16: `significand * 2^(exponent - 25)`. Infinity and NaN count as the numbers that would follow.
 struct Magnitude {
-  uint64_t significand = 0;
+  int64_t significand = 0;
   int exponent = 0;
   bool negative = false;
 };
@@ -25,14 +25,17 @@ Magnitude ReadHalf(const std::byte* low, const std::byte* high, size_t block) {
 }
 
 // The quant nearest to minimum / scale, at most `most`; 0 where that would be negative or no number.
-uint8_t ZeroQuant(const Magnitude& minimum, uint64_t minimum_factor, const Magnitude& scale, uint64_t scale_factor,
-                  uint64_t most) {
-  uint64_t above = minimum.significand * minimum_factor;
-  uint64_t below = scale.significand * scale_factor;
+uint8_t ZeroQuant(const Magnitude& minimum, int64_t minimum_factor, const Magnitude& scale, int64_t scale_factor,
+                  int64_t most) {
+  int64_t above = minimum.significand * minimum_factor;
+  int64_t below = scale.significand * scale_factor;
   if (below == 0) return 0;
   int shift = minimum.exponent - scale.exponent;
   (shift >= 0 ? above : below) <<= shift >= 0 ? shift : -shift;
-  return static_cast<uint8_t>(std::min(most, (2 * above + below) / (2 * below)));
+  // All but the quotient is exact, which is far enough from the next integer that rounding never reaches it: a quotient
+  // of 1 or more has a divisor under 2^21, one under 1 a divisor of at most 2^50.
+  auto rounded = static_cast<int64_t>(static_cast<double>(2 * above + below) / static_cast<double>(2 * below));
+  return static_cast<uint8_t>(std::min(most, rounded));
 }
 
 // The quants that zero falls on, for each scale of a block.
@@ -40,13 +43,13 @@ void ZeroQuants(const CentreRule& rule, const ScaleStreams& streams, size_t bloc
   Magnitude scale = ReadHalf(streams[kScaleStream], streams[kScaleStream + 1], block);
   Magnitude minimum = ReadHalf(streams[kMinimumStream], streams[kMinimumStream + 1], block);
   bool positive = (minimum.negative != rule.negative_minimum) != scale.negative;
-  uint64_t most = (uint64_t{1} << rule.bits) - 1;
+  int64_t most = (int64_t{1} << rule.bits) - 1;
   for (size_t i = 0; i < rule.scales; ++i) {
-    uint64_t scale_factor = 1;
-    uint64_t minimum_factor = 1;
+    int64_t scale_factor = 1;
+    int64_t minimum_factor = 1;
     if (rule.scales > 1) {
-      scale_factor = std::to_integer<uint64_t>(streams[kSubScaleStream][block * rule.scales + i]);
-      minimum_factor = std::to_integer<uint64_t>(streams[kSubMinimumStream][block * rule.scales + i]);
+      scale_factor = std::to_integer<int64_t>(streams[kSubScaleStream][block * rule.scales + i]);
+      minimum_factor = std::to_integer<int64_t>(streams[kSubMinimumStream][block * rule.scales + i]);
     }
     zeros[i] = positive ? ZeroQuant(minimum, minimum_factor, scale, scale_factor, most) : uint8_t{0};
   }
