@@ -58,6 +58,16 @@ class Builder {
     return *this;
   }
 
+  Builder& Range(int steps, bool has_minimum) {
+    layout_.range = {static_cast<uint8_t>(steps), has_minimum};
+    return *this;
+  }
+
+  Builder& Units(int unit_bytes, int units, bool half) {
+    layout_.unit = {static_cast<uint8_t>(unit_bytes), static_cast<uint8_t>(units), half};
+    return *this;
+  }
+
   BlockLayout Build() {
     // Puts the fields of the lowest bits first, of source and target alike.
     std::ranges::stable_sort(layout_.moves, {}, [](const FieldMove& m) { return m.source_shift + m.target_shift; });
@@ -186,15 +196,23 @@ std::vector<BlockLayout> MakeLayouts() {
     Builder builder(dtype);
     for (int i = 0; i < numbers; ++i) builder.Number(2 * i, 2);
     FiveBits(builder, 2 * numbers + 4, 2 * numbers);
-    if (numbers == 2) builder.Centre({5, 1, 32, 1, 0, 1, false, {}});
+    if (numbers == 2) builder.Centre({5, 1, 32, 1, 0, 1, false, {}}).Range(31, true);
+    builder.Units(32, 1, true);
     return builder.Build();
   };
   return {
-      Builder(DType::kGgmlQ40).Number(0, 2).Bytes(2, 16).Build(),
-      Builder(DType::kGgmlQ41).Number(0, 2).Number(2, 2).Bytes(4, 16).Centre({4, 2, 16, 1, 0, 1, false, {}}).Build(),
+      Builder(DType::kGgmlQ40).Number(0, 2).Bytes(2, 16).Units(16, 1, true).Build(),
+      Builder(DType::kGgmlQ41)
+          .Number(0, 2)
+          .Number(2, 2)
+          .Bytes(4, 16)
+          .Centre({4, 2, 16, 1, 0, 1, false, {}})
+          .Range(15, true)
+          .Units(16, 1, true)
+          .Build(),
       five_bits(DType::kGgmlQ50, 1),
       five_bits(DType::kGgmlQ51, 2),
-      Builder(DType::kGgmlQ80).Number(0, 2).Bytes(2, 32).Build(),
+      Builder(DType::kGgmlQ80).Number(0, 2).Bytes(2, 32).Range(127, false).Units(32, 1, true).Build(),
       Builder(DType::kGgmlQ81).Number(0, 2).Number(2, 2).Bytes(4, 32).Build(),
       Q2K(),
       Q3K(),
@@ -206,15 +224,15 @@ std::vector<BlockLayout> MakeLayouts() {
       Builder(DType::kGgmlIQ2XS).Number(0, 2).Bytes(66, 8).Bytes(3, 32, 2).Bytes(2, 32, 2).Build(),
       IQ3XXS(),
       IQ1S(),
-      Builder(DType::kGgmlIQ4NL).Number(0, 2).Bytes(2, 16).Build(),
+      Builder(DType::kGgmlIQ4NL).Number(0, 2).Bytes(2, 16).Units(16, 1, true).Build(),
       Builder(DType::kGgmlIQ3S).Number(0, 2).Bytes(106, 4).Bytes(66, 8).Bytes(74, 32).Bytes(2, 64).Build(),
       Builder(DType::kGgmlIQ2S).Number(0, 2).Bytes(74, 8).Bytes(66, 8).Bytes(34, 32).Bytes(2, 32).Build(),
       IQ4XS(),
       IQ1M(),
       Builder(DType::kGgmlTQ10).Number(52, 2).Bytes(48, 4).Bytes(0, 48).Build(),
       Builder(DType::kGgmlTQ20).Number(64, 2).Bytes(0, 64).Build(),
-      Builder(DType::kGgmlMXFP4).Bytes(0, 1).Bytes(1, 16).Build(),
-      Builder(DType::kGgmlNVFP4).Bytes(0, 4).Bytes(4, 32).Build(),
+      Builder(DType::kGgmlMXFP4).Bytes(0, 1).Bytes(1, 16).Units(16, 1, false).Build(),
+      Builder(DType::kGgmlNVFP4).Bytes(0, 4).Bytes(4, 32).Units(8, 4, false).Build(),
       Builder(DType::kGgmlQ10).Number(0, 2).Bytes(2, 16).Build(),
   };
 }

@@ -39,8 +39,21 @@ struct CentreRule {
   uint8_t scales = 0;              ///< in a block
   bool negative_minimum = false;   ///< the minimum is subtracted, not added
   std::array<uint8_t, 8> first{};  ///< of each run
+};
 
-  uint8_t bias() const { return static_cast<uint8_t>(1 << (bits - 1)); }
+/// What the scale of a block may have been computed from: (maximum - minimum) / steps, or the largest magnitude / steps
+/// for types without minima.
+struct RangeRule {
+  uint8_t steps = 0;  ///< 0: scales come about in another way, or a division by a power of two that loses nothing
+  bool has_minimum = false;
+};
+
+/// Which scale each unit of quants has: `unit_bytes` of the quants' stream for each unit, one unit a block or one for
+/// each byte of the first stream.
+struct UnitRule {
+  uint8_t unit_bytes = 0;  ///< 0: the scales of units are no single number
+  uint8_t units = 0;       ///< in a block
+  bool half = false;       ///< the scale is the F16 of the first two streams, not a byte of the first
 };
 
 /// Every type with minima starts with these streams: low and high bytes of its F16 scale and minimum; then, where it
@@ -57,6 +70,8 @@ struct BlockLayout {
   std::vector<uint16_t> stream_bytes;  ///< of one block, for each stream
   std::vector<FieldMove> moves;        ///< the one that takes or fills a byte's lowest bits comes first
   CentreRule centre;
+  RangeRule range;
+  UnitRule unit;
 };
 
 inline constexpr size_t kMaxBlockStreams = 8;

@@ -5,7 +5,7 @@
 namespace flyweight {
 
 /// Quants of types with minima, counted from the quant that zero falls on, so that blocks whose range lies differently
-/// around zero have quants of one distribution (docs/format.md section 3.11.2). Integer arithmetic alone.
+/// around zero have quants of one distribution (docs/format.md section 3.11.2). The arithmetic is exact.
 
 /// The streams that say where zero falls, those of kScaleStream to kSubMinimumStream; the last two may be null for
 /// types that have one scale a block.
