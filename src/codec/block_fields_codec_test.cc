@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "codec/codec_id.h"
 #include "codec/codec_test_tools.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
+#include "support/block_weights.h"
 #include "support/random.h"
 
 namespace flyweight {
@@ -30,32 +33,14 @@ std::vector<DType> BlockTypes() {
 
 std::string NameOf(DType dtype) { return std::string(Describe(dtype).name); }
 
-// Bytes that crowd around a middle, as scales and quants do.
 Bytes SkewedBlocks(DType dtype, size_t block_count, uint64_t seed) {
   test::Random random(seed);
-  Bytes blocks(block_count * BlockLayoutOf(dtype).block_bytes);
-  for (std::byte& byte : blocks) {
-    byte = static_cast<std::byte>((random.Below(6) + random.Below(6)) | (random.Below(6) + random.Below(6)) << 4);
-  }
-  return blocks;
+  return test::MakeSkewedBlocks(BlockLayoutOf(dtype), block_count, random);
 }
 
-// Q4_1 of Gaussian weights whose blocks have minima of their own.
-Bytes WeightBlocks(size_t block_count) {
+Bytes WeightBlocks(size_t block_count, bool rounded = true) {
   test::Random random(7);
-  Bytes blocks;
-  for (size_t b = 0; b < block_count; ++b) {
-    Bytes block(20);
-    auto zero = static_cast<int>(5 + random.Below(6));
-    StoreLe(block.data(), static_cast<uint16_t>(0x2000 + random.Below(512)));
-    StoreLe(block.data() + 2, static_cast<uint16_t>(0x8000 | (LoadLe<uint16_t>(block.data()) + 0x800 + zero * 128)));
-    for (size_t i = 4; i < 20; ++i) {
-      const auto quant = [&] { return std::clamp(static_cast<int>(zero + 2.2 * random.Gaussian()), 0, 15); };
-      block[i] = static_cast<std::byte>(quant() | quant() << 4);
-    }
-    blocks.insert(blocks.end(), block.begin(), block.end());
-  }
-  return blocks;
+  return test::MakeQ41(block_count, rounded, random);
 }
 
 Bytes Encode(DType dtype, uint64_t chunk_offset, const Bytes& chunk) {
@@ -67,8 +52,10 @@ Bytes Encode(DType dtype, uint64_t chunk_offset, const Bytes& chunk) {
 
 Result<Bytes> Decode(DType dtype, uint64_t chunk_offset, const Bytes& payload, size_t chunk_bytes) {
   CodecScratch scratch;
-  Bytes chunk(chunk_bytes);
-  FLYWEIGHT_TRY(DecodeBlockFieldsChunk(BlockLayoutOf(dtype), chunk_offset, payload, chunk, scratch.impl()));
+  Bytes chunk(chunk_bytes), padded = payload;
+  padded.resize(payload.size() + kDecodePaddingBytes);
+  FLYWEIGHT_TRY(DecodeBlockFieldsChunk(BlockLayoutOf(dtype), chunk_offset, ByteSpan(padded).first(payload.size()),
+                                       chunk, scratch.impl()));
   return chunk;
 }
 
@@ -94,14 +81,50 @@ TEST(BlockFieldsCodec, ChunksWithoutAWholeBlockAreLeftToOthers) {
   EXPECT_TRUE(Encode(DType::kGgmlQ4K, 100, Bytes(187, std::byte{1})).empty());
 }
 
+constexpr unsigned kCentred = 1, kMaxima = 2, kClasses = 4;
+
+unsigned FlagsOf(DType dtype, const Bytes& blocks) { return std::to_integer<unsigned>(Encode(dtype, 0, blocks)[0]); }
+
 TEST(BlockFieldsCodec, QuantsOfTypesWithMinimaAreCentredWhereThatHelps) {
-  EXPECT_EQ(Encode(DType::kGgmlQ41, 0, WeightBlocks(500))[0], std::byte{1});
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ41, WeightBlocks(500)) & kCentred, kCentred);
   // Quants that have nothing to do with the minimum.
   Bytes blocks = WeightBlocks(500);
   for (size_t i = 0; i < blocks.size(); ++i) {
     if (i % 20 >= 4) blocks[i] = std::byte{0x77};
   }
-  EXPECT_EQ(Encode(DType::kGgmlQ41, 0, blocks)[0], std::byte{0});
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ41, blocks) & kCentred, 0U);
+}
+
+TEST(BlockFieldsCodec, ScalesOfBf16WeightsAreStoredAsMaxima) {
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ41, WeightBlocks(500, true)) & kMaxima, kMaxima);
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ41, WeightBlocks(500, false)) & kMaxima, 0U);
+  EXPECT_LT(Encode(DType::kGgmlQ41, 0, WeightBlocks(5000, true)).size(),
+            Encode(DType::kGgmlQ41, 0, WeightBlocks(5000, false)).size());
+}
+
+// Every third block has a weight that dwarfs the others.
+Bytes OutlierBlocks() {
+  test::Random random(9);
+  Bytes blocks = test::MakeQ80(6000, true, random);
+  for (size_t b = 0; b < 6000; b += 3) {
+    StoreLe(blocks.data() + 34 * b, static_cast<uint16_t>(LoadLe<uint16_t>(blocks.data() + 34 * b) + 0x1000));
+    for (size_t i = 3; i < 34; ++i) {
+      auto quant = std::to_integer<int8_t>(blocks[34 * b + i]);
+      blocks[34 * b + i] = static_cast<std::byte>(quant / 16);
+    }
+  }
+  return blocks;
+}
+
+TEST(BlockFieldsCodec, UnitsAreSortedByScaleWhereThatHelps) {
+  Bytes blocks = OutlierBlocks();
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ80, blocks) & kClasses, kClasses);
+  Bytes payload = Encode(DType::kGgmlQ80, 0, blocks);
+  Result<Bytes> decoded = Decode(DType::kGgmlQ80, 0, payload, blocks.size());
+  ASSERT_THAT(decoded, IsOk());
+  EXPECT_TRUE(decoded.value() == blocks);
+  test::Random random(10);
+  EXPECT_EQ(FlagsOf(DType::kGgmlQ80, random.Bytes(34 * 6000)) & kClasses, 0U);
 }
 
 TEST(BlockFieldsCodec, RecordsOfBlockTypesUseItAcrossChunks) {
@@ -203,17 +226,52 @@ TEST(BlockFieldsCodec, RejectsBadPayloads) {
   Bytes centred = Encode(DType::kGgmlQ80, 0, SkewedBlocks(DType::kGgmlQ80, 10, 1));
   centred[0] = std::byte{1};
   EXPECT_THAT(Decode(DType::kGgmlQ80, 0, centred, 340), FailsWith(ErrorCode::kUnsupportedFeature)) << "no minima";
+  Bytes maxima = Encode(DType::kGgmlQ6K, 0, SkewedBlocks(DType::kGgmlQ6K, 10, 1));
+  maxima[0] = std::byte{2};
+  EXPECT_THAT(Decode(DType::kGgmlQ6K, 0, maxima, 2100), FailsWith(ErrorCode::kUnsupportedFeature)) << "no range";
+  maxima[0] = std::byte{4};
+  EXPECT_THAT(Decode(DType::kGgmlQ6K, 0, maxima, 2100), FailsWith(ErrorCode::kUnsupportedFeature)) << "no units";
+}
+
+TEST(BlockFieldsCodec, RejectsBadClasses) {
+  Bytes chunk = OutlierBlocks();
+  const Bytes good = Encode(DType::kGgmlQ80, 0, chunk);
+  const auto classes = std::to_integer<size_t>(good[1]);
+  ASSERT_GE(classes, 2U);
+  const BadPayload cases[] = {
+      {"one class", [](Bytes& p) { p[1] = std::byte{1}; }, ErrorCode::kCorrupt},
+      {"five classes", [](Bytes& p) { p[1] = std::byte{5}; }, ErrorCode::kCorrupt},
+      {"cut off in a threshold", [](Bytes& p) { p.resize(5); }, ErrorCode::kTruncated},
+      {"thresholds that fall",
+       [](Bytes& p) {
+         p[1] = std::byte{3};
+         StoreLe(p.data() + 2, int32_t{1});
+         StoreLe(p.data() + 6, int32_t{0});
+       },
+       ErrorCode::kCorrupt},
+      {"classes of other sizes", [](Bytes& p) { StoreLe(p.data() + 2, INT32_MIN); }, ErrorCode::kCorrupt},
+  };
+  for (const BadPayload& bad : cases) {
+    Bytes payload = good;
+    bad.damage(payload);
+    EXPECT_THAT(Decode(DType::kGgmlQ80, 0, payload, chunk.size()), FailsWith(bad.code)) << bad.what;
+  }
 }
 
 TEST(BlockFieldsCodec, FlippedBitsNeverReadOutside) {
-  Bytes chunk = WeightBlocks(300);
-  Bytes good = Encode(DType::kGgmlQ41, 0, chunk);
   test::Random random(4);
-  for (int i = 0; i < 2000; ++i) {
-    Bytes payload = good;
-    payload[random.Below(std::min<size_t>(payload.size(), 200))] ^= static_cast<std::byte>(1 << random.Below(8));
-    Result<Bytes> decoded = Decode(DType::kGgmlQ41, 0, payload, chunk.size());
-    EXPECT_TRUE(!decoded.ok() || decoded.value().size() == chunk.size());
+  Bytes outliers = OutlierBlocks();
+  for (const auto& [dtype, chunk] :
+       {std::pair(DType::kGgmlQ41, WeightBlocks(300)), std::pair(DType::kGgmlQ80, outliers),
+        std::pair(DType::kGgmlQ2K, SkewedBlocks(DType::kGgmlQ2K, 50, 2))}) {
+    const Bytes good = Encode(dtype, 0, chunk);
+    for (int i = 0; i < 400; ++i) {
+      Bytes payload = good;
+      size_t reach = random.OneIn(2) ? payload.size() : std::min<size_t>(payload.size(), 40);
+      payload[random.Below(reach)] ^= static_cast<std::byte>(1 << random.Below(8));
+      Result<Bytes> decoded = Decode(dtype, 0, payload, chunk.size());
+      EXPECT_TRUE(!decoded.ok() || decoded.value().size() == chunk.size());
+    }
   }
 }
 

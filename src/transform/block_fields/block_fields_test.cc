@@ -75,6 +75,13 @@ TEST(BlockLayout, StreamsFitTheTables) {
     if (rule.bits != 0) {
       EXPECT_EQ(layout->stream_bytes.back(), rule.runs * rule.lanes) << NameOf(*layout);
       EXPECT_EQ(layout->stream_bytes.size(), rule.scales > 1 ? 7U : 5U) << NameOf(*layout);
+      EXPECT_EQ(layout->block_bytes * 8 - (rule.scales > 1 ? 32U + 2U * (rule.bits == 2 ? 4U : 6U) * rule.scales : 32U),
+                unsigned{rule.bits} * rule.fields * rule.lanes * rule.runs);
+    }
+    const UnitRule& unit = layout->unit;
+    if (unit.unit_bytes != 0) {
+      EXPECT_EQ(layout->stream_bytes.back(), unit.unit_bytes * unit.units) << NameOf(*layout);
+      EXPECT_EQ(unit.half ? 1 : layout->stream_bytes.front(), unit.units) << NameOf(*layout);
     }
   }
 }
