@@ -17,7 +17,7 @@ constexpr size_t kSampleBytes = size_t{1} << 16;
 constexpr double kPlaneBytes = 16;
 constexpr double kTableBytesPerSymbol = 1;
 // Fewer units than these never pay for tables of their own.
-constexpr size_t kMinClassUnits = 4096;
+constexpr size_t kMinClassUnits = 512;
 
 using Thresholds = std::vector<int32_t>;
 

@@ -14,6 +14,7 @@ import pathlib
 import sys
 from dataclasses import dataclass, field, replace
 
+from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
@@ -101,10 +102,13 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 2, f"transform {transform} is unknown")
+        must(transform <= 3, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
+        if transform == 3:
+            self.side = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES)
+        self.is_blocks = transform == 3
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -143,6 +147,10 @@ class Record:
         )
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
+        if codec == 9:
+            must(self.is_blocks, "block fields in a record that has no blocks")
+            return block_fields(payload, self.side, chunk_bytes, offset)
+        must(codec != 4 or not self.is_blocks, "a float frame in a record of blocks")
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):

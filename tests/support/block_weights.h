@@ -43,6 +43,20 @@ inline std::vector<std::byte> MakeQ80(size_t block_count, bool rounded, Random& 
   return blocks;
 }
 
+/// The same where every third block has a weight that dwarfs the others.
+inline std::vector<std::byte> MakeOutliersQ80(size_t block_count, Random& random) {
+  std::vector<std::byte> blocks = MakeQ80(block_count, true, random);
+  for (size_t b = 0; b < block_count; b += 3) {
+    std::byte* block = blocks.data() + 34 * b;
+    uint16_t half = 0;
+    std::memcpy(&half, block, sizeof half);
+    half = static_cast<uint16_t>(half + (4 << 10));
+    std::memcpy(block, &half, sizeof half);
+    for (size_t i = 3; i < 34; ++i) block[i] = static_cast<std::byte>(std::to_integer<int8_t>(block[i]) / 16);
+  }
+  return blocks;
+}
+
 /// The same of Q4_1: scale, minimum and 32 quants of 4 bits.
 inline std::vector<std::byte> MakeQ41(size_t block_count, bool rounded, Random& random) {
   std::vector<std::byte> blocks(block_count * 20);
@@ -69,7 +83,7 @@ inline std::vector<std::byte> MakeQ41(size_t block_count, bool rounded, Random& 
 /// Blocks of any type whose bytes crowd around the middle of both nibbles.
 inline std::vector<std::byte> MakeSkewedBlocks(const BlockLayout& layout, size_t block_count, Random& random) {
   std::vector<std::byte> blocks(block_count * layout.block_bytes);
-  const auto nibble = [&] { return random.Below(8) + random.Below(8); };
+  const auto nibble = [&] { return 3 + random.Below(4) + random.Below(3); };
   for (std::byte& byte : blocks) byte = static_cast<std::byte>(nibble() | nibble() << 4);
   return blocks;
 }

@@ -29,7 +29,7 @@ float FromF16(uint16_t word) {
   return (word & 0x8000) != 0 ? -(significand * power) : significand * power;
 }
 
-// Ties to even; what is too large, and NaN, becomes infinity.
+// Ties to even; what is too large becomes infinity. Precondition: no NaN.
 uint16_t ToF16(float value) {
   auto bits = std::bit_cast<uint32_t>(value);
   uint32_t sign = (bits >> 16) & 0x8000;
@@ -43,9 +43,11 @@ uint16_t ToF16(float value) {
   return static_cast<uint16_t>(sign | rounded >> 13);
 }
 
+// Minima are finite, so that NaN can only come from a maximum; which NaN arithmetic then gives differs between CPUs.
 uint16_t ScaleOf(uint16_t maximum, float minimum, float steps) {
+  bool is_nan = (maximum & 0x7FFF) > 0x7F80;
   float range = FromBf16(maximum) - minimum;
-  return ToF16(range / steps);
+  return is_nan ? static_cast<uint16_t>((maximum & 0x8000) | 0x7C00) : ToF16(range / steps);
 }
 
 float MinimumAt(const BlockLayout& layout, const ScaleBytes& bytes, size_t i) {

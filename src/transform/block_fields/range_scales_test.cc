@@ -86,7 +86,7 @@ TEST(RangeScales, RoundsEveryBf16ToF16AsIeeeDoes) {
     double value = (word & 0x7F80) == 0x7F80 ? 1e300 : test::DecodeFloat(test::kFormatBF16, word & 0x7FFF);
     auto expected = static_cast<uint16_t>(test::EncodeFloat(test::kFormatF16, value) | (word & 0x8000));
     if (is_nan) {
-      ASSERT_EQ(numbers.scale(0) & 0x7FFF, 0x7C00) << word;
+      ASSERT_EQ(numbers.scale(0), 0x7C00 | (word & 0x8000)) << word;
     } else {
       ASSERT_EQ(numbers.scale(0), expected) << word;
     }
