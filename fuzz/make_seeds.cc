@@ -14,6 +14,7 @@
 #include "container/onnx_test_files.h"
 #include "flyweight/pipeline.h"
 #include "record_input.h"
+#include "support/block_weights.h"
 #include "torch_seeds.h"
 
 // Writes the seeds of all fuzz targets: flyweight_fuzz_seeds fuzz/corpus
@@ -129,6 +130,16 @@ struct Content {
   Bytes bytes;
 };
 
+Content Blocks(const std::string& name, DType dtype) {
+  test::Random random(1);
+  const BlockLayout& layout = *FindBlockLayout(dtype);
+  Content content{name, dtype, {}, test::MakeSkewedBlocks(layout, 8000 / layout.block_bytes, random)};
+  if (dtype == DType::kGgmlQ41) content.bytes = test::MakeQ41(200, true, random);
+  if (dtype == DType::kGgmlQ80) content.bytes = test::MakeOutliersQ80(600, random);
+  content.shape = {content.bytes.size() / layout.block_bytes, static_cast<size_t>(Describe(dtype).block_elements)};
+  return content;
+}
+
 std::vector<Content> Contents() {
   std::string words;
   for (int i = 0; i < 60; i++) words += "the quick brown fox " + std::to_string(i * i) + " ";
@@ -148,6 +159,10 @@ std::vector<Content> Contents() {
       {"zeros", DType::kF32, {500}, Bytes(2000)},
       {"text", DType::kOpaque, {}, Text(words)},
       {"bytes", DType::kU8, {256}, WeightBytes(DType::kF32, 64)},
+      Blocks("q4_1", DType::kGgmlQ41),
+      Blocks("q8_0", DType::kGgmlQ80),
+      Blocks("q4_k", DType::kGgmlQ4K),
+      Blocks("q5_0", DType::kGgmlQ50),
   };
 }
 

@@ -3,6 +3,7 @@
 #include "codec/record.h"
 #include "fuzz_support.h"
 #include "simd/isa.h"
+#include "transform/block_fields/block_layout.h"
 
 // Any tensor comes back from a record byte for byte, frames keep their bound, and every instruction set writes the same
 // bytes.
@@ -39,8 +40,11 @@ constexpr size_t kSmallTensorBytes = 64 << 10;
 /// `u8 dtype, u8 columns, u8 growth, content`: with a growth over 0 the content is stretched.
 Tensor ReadTensor(FuzzInput input) {
   Tensor tensor;
-  tensor.dtype = static_cast<DType>(input.Read<uint8_t>() % 23);
+  uint8_t number = input.Read<uint8_t>();
+  const BlockLayout* blocks = FindBlockLayout(static_cast<DType>(number));
+  tensor.dtype = static_cast<DType>(blocks != nullptr ? number : number % 23);
   size_t element_bytes = static_cast<size_t>(std::max(Describe(tensor.dtype).bits / 8, 1));
+  if (blocks != nullptr) element_bytes = blocks->block_bytes;
   size_t columns = input.Read<uint8_t>();
   size_t growth = input.Read<uint8_t>();
   ByteSpan content = input.Rest();

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "codec/block_fields_codec.h"
 #include "codec/class_codec.h"
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
@@ -189,19 +190,25 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
              HasZerosOrOneSign(chunk, Describe(*ClassLayoutOf(head.dtype)).word_bytes)) {
     try_classes(PlainClassSide(head.dtype));
   }
-  bool repetitive = LooksRepetitive(chunk);
+  bool repetitive = LooksRepetitive(chunk) || (head.side->blocks && BlocksRepeat(*head.side->blocks->layout, chunk));
   if (float_fields) {
     contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
       return EncodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), chunk, target, scratch);
     });
   }
-  if ((!float_fields && !in_classes) || small) {
+  if (head.side->blocks) {
+    contest.Try(CodecId::kBlockFields, [&](MutableByteSpan target) {
+      return EncodeBlockFieldsChunk(*head.side->blocks->layout, head.chunk_bytes * chunk_index, chunk, target, scratch);
+    });
+  }
+  bool is_structured = float_fields || in_classes || head.side->blocks;
+  if (!is_structured || small) {
     bool rotate = IsFloat(head.dtype);
     contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);
     });
   }
-  if (!IsFloat(head.dtype) || repetitive) {
+  if ((!IsFloat(head.dtype) && !is_structured) || repetitive || (small && head.side->blocks)) {
     contest.Try(CodecId::kZstd,
                 [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
   }
@@ -227,6 +234,12 @@ Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index
     const ClassSide plain = PlainClassSide(head.dtype);
     const ClassSide& side = head.side->classes ? *head.side->classes : plain;
     FLYWEIGHT_TRY(DecodeClassChunk(side, FirstClassWord(head, side, chunk_index), payload, chunk, scratch));
+    return Xxh3(chunk);
+  }
+  if (codec == static_cast<uint8_t>(CodecId::kBlockFields)) {
+    if (!head.side->blocks) return Error{ErrorCode::kCorrupt, 0, "block fields in a record that has no blocks"};
+    FLYWEIGHT_TRY(
+        DecodeBlockFieldsChunk(*head.side->blocks->layout, head.chunk_bytes * chunk_index, payload, chunk, scratch));
     return Xxh3(chunk);
   }
   FLYWEIGHT_TRY(DecodeSimpleChunk(head, codec, payload, chunk, scratch));

@@ -15,6 +15,7 @@ enum class CodecId : uint8_t {
   kClasses = 5,
   kPalette = 7,
   kScaled = 8,
+  kBlockFields = 9,
   // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
   kLossyStored = 128,
   kLossyConstant = 129,
@@ -25,6 +26,6 @@ enum class CodecId : uint8_t {
 };
 
 /// What side information a record's head carries.
-enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2, kClasses = 4 };
+enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2, kBlocks = 3, kClasses = 4 };
 
 }  // namespace flyweight

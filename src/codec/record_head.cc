@@ -15,6 +15,7 @@ constexpr uint64_t kChunkElements = uint64_t{1} << 18;
 constexpr uint64_t kOpaqueChunkElements = uint64_t{1} << 20;
 // Under this, side information costs more than its sharing saves.
 constexpr uint64_t kMinFloatWords = 4096;
+constexpr uint64_t kMinBlockBytes = 1024;
 
 Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, const RecordHead& head, ByteSpan bytes) {
   auto side = std::make_shared<RecordHead::Side>();
@@ -26,6 +27,11 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, cons
   } else if (transform == static_cast<uint8_t>(TransformId::kLossy)) {
     side->transform = TransformId::kLossy;
     FLYWEIGHT_ASSIGN(side->lossy, ReadLossySide(cursor, head, zstd));
+  } else if (transform == static_cast<uint8_t>(TransformId::kBlocks)) {
+    side->transform = TransformId::kBlocks;
+    if (head.dtype != DType::kOpaque)
+      return Error{ErrorCode::kCorrupt, 8, "record head: blocks of a dtype that has elements"};
+    FLYWEIGHT_ASSIGN(side->blocks, ReadBlockSide(cursor));
   } else if (transform == static_cast<uint8_t>(TransformId::kClasses)) {
     side->transform = TransformId::kClasses;
     FLYWEIGHT_ASSIGN(side->classes, ReadClassSide(cursor));
@@ -81,6 +87,7 @@ std::vector<std::byte> WriteRecordHead(const RecordHead& head, PlaneScratch& pla
   if (head.side->floats) WriteFloatSide(*head.side->floats, zstd, side);
   if (head.side->lossy) WriteLossySide(*head.side->lossy, zstd, side);
   if (head.side->classes) WriteClassSide(*head.side->classes, planes, side);
+  if (head.side->blocks) WriteBlockSide(*head.side->blocks, side);
   ByteWriter writer;
   writer.Write(kRecordMagic);
   writer.Write(static_cast<uint32_t>(kRecordHeadMinBytes + side.size()));
@@ -101,6 +108,7 @@ uint64_t ChunkBytesFor(DType dtype) {
 
 Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
                               const Shape& shape, Level level, CodecScratch& scratch) {
+  const BlockLayout* blocks = FindBlockLayout(dtype);
   dtype = RecordDType(dtype);
   // Content that is not whole elements (it cannot come from a valid tensor) is bytes.
   if (size_bytes % ElementBytes(dtype) != 0) dtype = DType::kOpaque;
@@ -110,6 +118,10 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     side->transform = TransformId::kClasses;
   } else {
     FLYWEIGHT_TRY(PlanFloats({source, offset, size_bytes, dtype, shape}, scratch, *side));
+  }
+  if (blocks != nullptr && size_bytes >= kMinBlockBytes) {
+    side->transform = TransformId::kBlocks;
+    side->blocks = BlockSide{blocks};
   }
   return FinishPlan(dtype, size_bytes, level, std::move(side), scratch);
 }

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "codec/block_side.h"
 #include "codec/class_side.h"
 #include "codec/codec_id.h"
 #include "codec/float_side.h"
@@ -23,6 +24,7 @@ struct RecordHead::Side {
   std::optional<LossySide> lossy;
   std::optional<ClassSide> classes;
   bool first_codecs_only = false;  ///< encoder only: chunks are halves of a lossy record, which has numbers for 0 to 4
+  std::optional<BlockSide> blocks;
 };
 
 /// Fills in everything of a head but its side information.

@@ -14,7 +14,9 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "reference"))
 
+import block_codecs as blocks  # noqa: E402
 import crafter as c  # noqa: E402
+from decoder import BLOCK_TYPES  # noqa: E402
 from decoder import Archive as Decoder  # noqa: E402
 from shared_places import cast_from_f32  # noqa: E402
 
@@ -786,6 +788,54 @@ def archive_tree():
     archive.record("opaque", 64, [(chunk, 0, chunk) for chunk in cut(generator(46).bytes(100), 64)])
     archive.entry(3, b"e", 0o4751, (-1, 750000000), (-(10**10), 0), extra=(3, c.u(4, 1)))
     archive.entry(0, b"zero", 0o000)
+    return archive.finish()
+
+
+# Block fields ---------------------------------------------------------------------------------------------------------
+
+
+def block_chunk(side, flags, chunk_bytes, offset, random):
+    """A chunk and its payload, of streams with few values, so that zstd makes them smaller than the chunk."""
+    name, block_bytes = side
+    fields = blocks.STREAMS[name]
+    head_bytes = min(-offset % block_bytes, chunk_bytes)
+    block_count, tail_bytes = divmod(chunk_bytes - head_bytes, block_bytes)
+
+    def stream(columns):
+        values = np.array([0x00, 0x93, 0x2E, 0x7D, 0xC1], dtype=np.uint8)
+        return values[random.choice(5, (block_count, columns), p=[0.05, 0.8, 0.05, 0.05, 0.05])]
+
+    streams = [stream(len(field.cells)) for field in fields]
+    thresholds = [-3000, 0, 0][: 1 + len(name) % 3]
+    payload = c.u(1, flags)
+    if flags & 4:
+        payload += c.u(1, len(thresholds) + 1) + np.array(thresholds, dtype="<i4").tobytes()
+    payload += random.bytes(head_bytes + tail_bytes) + b"".join(c.plane_zstd(s.tobytes()) for s in streams[:-1])
+    if flags & 4:
+        scales = blocks.restore_scales(name, streams) if flags & 2 else streams
+        classes = blocks.classes_of(name, scales, thresholds)
+        units = streams[-1].reshape(len(classes), -1)
+        for number in range(len(thresholds) + 1):
+            payload += c.plane_zstd(units[classes == number].tobytes())
+    else:
+        payload += c.plane_zstd(streams[-1].tobytes())
+    return blocks.block_fields(payload, side, chunk_bytes, offset), 9, payload
+
+
+@golden
+def block_fields():
+    """Every block type without flags and with all that it may have, in chunks that end inside of blocks."""
+    random = generator(50)
+    archive = c.Archive()
+    archive.file(b"blocks.bin")
+    for number, (name, elements, block_bytes) in BLOCK_TYPES.items():
+        all_flags = (name in blocks.CENTRED) + 2 * (name in blocks.STEPS) + 4 * (name in blocks.UNITS)
+        for flags in sorted({0, all_flags & 1, all_flags}):
+            block_count = 1800 // block_bytes + 1
+            sizes = [1024, block_count * block_bytes - 1024]
+            chunks = [block_chunk((name, block_bytes), flags, sizes[i], 1024 * i, random) for i in range(2)]
+            tensor = (f"{name}.{flags}".encode(), number, (block_count, elements))
+            archive.record("opaque", 1024, chunks, c.block_side(number), tensor=tensor, transform=3)
     return archive.finish()
 
 

@@ -12,6 +12,7 @@
 #include "lossy/error_sums.h"
 #include "lossy/lossy_report.h"
 #include "lossy/quantise.h"
+#include "support/block_weights.h"
 #include "support/weights.h"
 
 // Makes the golden files that the library's own encoder writes: every dtype and pattern of tests/support/weights.h, in
@@ -29,6 +30,7 @@ struct NamedTensor {
   uint32_t chunk_elements;  ///< 0: as the library chooses
   std::optional<LossyChoice> lossy = std::nullopt;
   Level level = Level::kBalanced;
+  std::optional<Bytes> content = std::nullopt;  ///< instead of the pattern's
 };
 
 /// The same plan with smaller chunks: what makes records of several chunks small enough to keep.
@@ -94,7 +96,9 @@ Result<Sample> MakeArchive(const std::string& name, const std::vector<NamedTenso
   std::vector<IndexExtent> extents;
   Random random(name.size() + tensors.size());
   for (const NamedTensor& tensor : tensors) {
-    Bytes content = MakeTensor(tensor.dtype, tensor.row_count, tensor.column_count, tensor.pattern, random);
+    Bytes content = tensor.content.has_value()
+                        ? *tensor.content
+                        : MakeTensor(tensor.dtype, tensor.row_count, tensor.column_count, tensor.pattern, random);
     Bytes source = content;
     FLYWEIGHT_ASSIGN(IndexExtent extent, WriteTensor(writer, tensor, content));
     original.insert(original.end(), source.begin(), source.end());
@@ -161,6 +165,24 @@ std::vector<NamedTensor> ClassTensors() {
   return tensors;
 }
 
+/// Weights in blocks, that were BF16 before or not, in chunks that end inside of blocks.
+std::vector<NamedTensor> BlockTensors() {
+  Random random(1);
+  std::vector<NamedTensor> tensors;
+  const auto add = [&](const std::string& name, DType dtype, Bytes content, uint32_t chunk_elements) {
+    size_t block_count = content.size() / FindBlockLayout(dtype)->block_bytes;
+    auto elements = static_cast<size_t>(Describe(dtype).block_elements);
+    tensors.push_back({std::string(Describe(dtype).name) + "." + name, dtype, block_count, elements, Pattern::kWeights,
+                       chunk_elements, std::nullopt, Level::kBalanced, std::move(content)});
+  };
+  for (bool rounded : {false, true}) {
+    add(rounded ? "bf16" : "f32", DType::kGgmlQ41, MakeQ41(300, rounded, random), 3000);
+    add(rounded ? "bf16" : "f32", DType::kGgmlQ80, MakeQ80(100, rounded, random), 3000);
+  }
+  add("outliers", DType::kGgmlQ80, MakeOutliersQ80(700, random), 20000);
+  return tensors;
+}
+
 std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
   std::vector<std::pair<std::string, std::vector<NamedTensor>>> archives;
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32, DType::kC64}) {
@@ -186,6 +208,7 @@ std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
   }
   archives.emplace_back("encoded_all_dtypes", others);
   archives.emplace_back("encoded_classes", ClassTensors());
+  archives.emplace_back("encoded_blocks", BlockTensors());
   archives.emplace_back("lossy_fp16", LossyTensors({LossyMethod::kF16, 16, false, 0}));
   archives.emplace_back("lossy_bf16", LossyTensors({LossyMethod::kBF16, 16, false, 0}));
   archives.emplace_back("lossy_int8", LossyTensors({LossyMethod::kBlocks, 8, false, 64}));

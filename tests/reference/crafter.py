@@ -250,8 +250,12 @@ def float_side(layout, table, modes=0, columns=0, column_shifts=b""):
 # Records and archives -------------------------------------------------------------------------------------------------
 
 
-def record(dtype, chunk_elements, chunks, side=None):
-    """`chunks`: (decoded bytes, codec, payload). Returns the record and its check."""
+def block_side(block_type):
+    return u(2, block_type) + bytes(6)
+
+
+def record(dtype, chunk_elements, chunks, side=None, transform=1):
+    """`chunks`: (decoded bytes, codec, payload); `transform`: of the side information. The record and its check."""
     table, frames = b"", b""
     for decoded, codec, payload in chunks:
         start = u(4, len(payload)) + u(1, codec) + bytes(3) + xxh3(decoded)
@@ -263,7 +267,7 @@ def record(dtype, chunk_elements, chunks, side=None):
         b"FWR1"
         + u(4, 40 + len(side_bytes))
         + u(2, DTYPE_NUMBERS[dtype])
-        + u(1, side is not None)
+        + u(1, 0 if side is None else transform)
         + bytes(1)
         + u(4, chunk_elements)
         + u(8, sum(len(chunk[0]) for chunk in chunks))
@@ -325,8 +329,8 @@ class Archive:
         digest = tree_digest([content] if content else []) if tensor else None
         return self.extent(0, content, u(4, len(content)) + content, tensor, digest)
 
-    def record(self, dtype, chunk_elements, chunks, side=None, tensor=None, with_digest=True):
-        data, check = record(dtype, chunk_elements, chunks, side)
+    def record(self, dtype, chunk_elements, chunks, side=None, tensor=None, with_digest=True, transform=1):
+        data, check = record(dtype, chunk_elements, chunks, side, transform)
         place = u(8, len(self.out), len(data)) + check
         self.out += data
         content = b"".join(chunk[0] for chunk in chunks)

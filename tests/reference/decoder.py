@@ -14,6 +14,7 @@ import pathlib
 import sys
 from dataclasses import dataclass, field, replace
 
+from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
@@ -104,11 +105,12 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform in (0, 1, 2, 4), f"transform {transform} is unknown")
+        must(transform <= 4, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
+        self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -151,6 +153,9 @@ class Record:
             return in_classes(payload, self.classes, self.dtype_name, chunk_bytes, offset)
         if codec in (PALETTE, SCALED):
             return quantised(codec, payload, self.dtype_name, self.element_bytes, chunk_bytes)
+        if codec == 9:
+            must(self.blocks is not None, "block fields in a record that has no blocks")
+            return block_fields(payload, self.blocks, chunk_bytes, offset)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):
