@@ -1,0 +1,231 @@
+#include "entropy/mixing/mixed_model.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "entropy/mixing/binary_coder.h"
+#include "entropy/mixing/mixed_bit.h"
+#include "entropy/mixing/scale_model.h"
+#include "entropy/mixing/value_predictor.h"
+
+namespace flyweight {
+namespace {
+
+// A decision's node: what is decided, whatever the word's scale.
+constexpr int kNodes = 64;
+constexpr int kNodeReaches = 0;       // is the exponent at least the expected one
+constexpr int kNodeAbove = 1;         // is it more than k above
+constexpr int kNodeBelow = 14;        // is it more than k below
+constexpr int kNodeMantissa1 = 28;    // by class
+constexpr int kNodeMantissa2 = 35;    // by class and bit
+constexpr int kNodeMantissa3 = 49;    // by class and two bits, three classes
+constexpr int kNodeMantissaRest = 61;
+constexpr int kNodeSign = 63;
+constexpr int kMaxAbove = 12;
+constexpr int kMaxBelow = 14;
+
+constexpr uint32_t kAttitudes = 2 * kLevelCount - 1;  // levels of the prediction, with the sign or against it
+constexpr uint32_t kColumnSets = 1024;
+constexpr int kExponentSlowness = 15;
+constexpr int kMantissaSlowness = 16;
+
+// Everything that a chunk learns.
+struct Memory {
+  MixedSlot local[kAttitudes * 4][kNodes];        // by expected scale
+  MixedSlot column[kColumnSets][kNodes];          // by column
+  MixedSlot exponent[256][8];                     // by exponent, as a number
+  MixedSlot mantissa[256][8];                     // by exponent and bits of the mantissa
+  MixedSlot sign[2];
+  MixedSlot escape[256];
+  MixedWeights weights[kNodes + kLevelCount];
+
+  void Reset() {
+    auto* slots = reinterpret_cast<MixedSlot*>(this);
+    std::fill(slots, slots + offsetof(Memory, weights) / sizeof(MixedSlot), kFreshSlot);
+    std::fill(std::begin(weights), std::end(weights), MixedWeights());
+  }
+};
+
+// Words as values: fixed point whose unit is 2^-12 of a typical magnitude.
+class ValueOf {
+ public:
+  ValueOf(const MixedWord& word, uint32_t base_exponent) : word_(word), base_(static_cast<int>(base_exponent)) {}
+
+  int32_t operator()(uint32_t word) const {
+    uint32_t exponent = word >> word_.mantissa_bits & ((1U << word_.exponent_bits) - 1);
+    uint64_t digits = word & ((1U << word_.mantissa_bits) - 1);
+    digits |= uint64_t{exponent != 0} << word_.mantissa_bits;
+    digits <<= 10 - word_.mantissa_bits;
+    int shift = std::clamp(static_cast<int>(std::max<uint32_t>(exponent, 1)) - base_ + 18, 0, 24);
+    auto value = static_cast<int32_t>((digits << shift) >> 16);
+    return word >> (word_.exponent_bits + word_.mantissa_bits) & 1 ? -value : value;
+  }
+
+ private:
+  MixedWord word_;
+  int base_;
+};
+
+template <bool kPredicts, typename Coder>
+class WordCoder {
+ public:
+  WordCoder(const MixedWord& word, const MixedSetting& setting, Coder& coder, Memory& memory)
+      : word_(word),
+        coder_(coder),
+        memory_(memory),
+        value_of_(word, setting.base_exponent),
+        modelled_bits_(setting.modelled_bits),
+        base_(setting.base_exponent) {}
+
+  // Codes one word, of which a decoder knows the raw bits only; returns it whole.
+  uint32_t Code(uint32_t word, const ExpectedScale& expected, int32_t predicted, size_t column) {
+    const int sign_at = word_.exponent_bits + word_.mantissa_bits;
+    column_ = memory_.column[column % kColumnSets];
+    uint32_t level = 0;
+    uint32_t attitude = 0;
+    if constexpr (kPredicts) {
+      auto size = static_cast<uint64_t>(std::abs(predicted));
+      level = kLevel[std::min<uint64_t>((size * expected.inverse) >> (expected.octave + 11), 127)];
+      MixedSlot& local = memory_.local[level * 4 + expected.phase][kNodeSign];
+      const bool negative = predicted < 0;
+      bool agrees = CodeMixed(coder_, local, column_[kNodeSign], memory_.sign[negative], memory_.weights[kNodes + level],
+                              kExponentSlowness, (word >> sign_at & 1) == uint32_t{negative});
+      if constexpr (Coder::kDecodes) word |= uint32_t{agrees == negative} << sign_at;
+      attitude = agrees || level == 0 ? level : kLevelCount - 1 + level;
+    }
+    local_ = memory_.local[attitude * 4 + expected.phase];
+    const uint32_t exponent_mask = (1U << word_.exponent_bits) - 1;
+    uint32_t exponent = CodeExponent(word >> word_.mantissa_bits & exponent_mask, expected.octave);
+    if constexpr (Coder::kDecodes) word |= (exponent & exponent_mask) << word_.mantissa_bits;
+    return CodeMantissa(word, exponent & exponent_mask);
+  }
+
+ private:
+  bool Bit(int node, MixedSlot& by_value, int slowness, bool bit) {
+    return CodeMixed(coder_, local_[node], column_[node], by_value, memory_.weights[node], slowness, bit);
+  }
+
+  bool ExponentBit(int node, uint32_t exponent, int kind, bool bit) {
+    return Bit(node, memory_.exponent[exponent & 255][kind], kExponentSlowness, bit);
+  }
+
+  uint32_t CodeExponent(uint32_t exponent, int octave) {
+    const int limit = (1 << word_.exponent_bits) - 1;
+    const auto expected = static_cast<uint32_t>(std::clamp(base_ + octave - 12, 0, limit));
+    uint32_t away = 0;
+    if (ExponentBit(kNodeReaches, expected, 0, exponent >= expected)) {
+      while (ExponentBit(kNodeAbove + static_cast<int>(away), expected + away, 1, exponent > expected + away))
+        if (++away == kMaxAbove) return CodeEscape(exponent, 3);
+      class_ = static_cast<int>(std::min<uint32_t>(away, 3));
+      return expected + away;
+    }
+    while (ExponentBit(kNodeBelow + static_cast<int>(away), expected - 1 - away, 2, exponent + 1 + away < expected))
+      if (++away == kMaxBelow) return CodeEscape(exponent, 6);
+    class_ = static_cast<int>(4 + std::min<uint32_t>(away, 2));
+    return expected - 1 - away;
+  }
+
+  uint32_t CodeEscape(uint32_t exponent, int kind) {
+    class_ = kind;
+    uint32_t node = 1;
+    for (int bit = word_.exponent_bits - 1; bit >= 0; --bit)
+      node = node * 2 + CodeSlot(coder_, memory_.escape[node], exponent >> bit & 1);
+    return node;
+  }
+
+  uint32_t CodeMantissa(uint32_t word, uint32_t exponent) {
+    uint32_t prefix = 0;
+    for (int i = 0; i < modelled_bits_; ++i) {
+      int node = kNodeMantissa1 + class_;
+      if (i == 1) node = kNodeMantissa2 + class_ * 2 + static_cast<int>(prefix);
+      if (i == 2) node = class_ < 3 ? kNodeMantissa3 + class_ * 4 + static_cast<int>(prefix) : kNodeMantissaRest;
+      const int at = word_.mantissa_bits - 1 - i;
+      bool bit = Bit(node, memory_.mantissa[exponent][(1U << i) + prefix], kMantissaSlowness, word >> at & 1);
+      if constexpr (Coder::kDecodes) word |= uint32_t{bit} << at;
+      prefix = prefix * 2 + bit;
+    }
+    return word;
+  }
+
+  const MixedWord word_;
+  Coder& coder_;
+  Memory& memory_;
+  const ValueOf value_of_;
+  const int modelled_bits_;
+  const int base_;
+  MixedSlot* local_ = nullptr;
+  MixedSlot* column_ = nullptr;
+  int class_ = 0;
+};
+
+template <bool kPredicts, typename Coder, typename Word>
+void CodeWords(const MixedWord& word, const MixedSetting& setting, Coder& coder, Memory& memory, MixedColumn* columns,
+               std::span<Word> words) {
+  Coder local_coder = coder;
+  WordCoder<kPredicts, Coder> word_coder(word, setting, local_coder, memory);
+  ValueOf value_of(word, setting.base_exponent);
+  ScaleModel scales(setting.scale);
+  ValuePredictor predictor;
+  uint32_t column = setting.first_column;
+  for (Word& target : words) {
+    MixedColumn& here = columns[column];
+    ExpectedScale expected = scales.Expect(here);
+    int32_t predicted = 0;
+    if constexpr (kPredicts) {
+      predictor.SetColumn(here.above, here.mean >> 4);
+      predicted = predictor.Predict();
+    }
+    uint32_t whole = word_coder.Code(target, expected, predicted, column);
+    if constexpr (Coder::kDecodes) target = static_cast<uint16_t>(whole);
+    int32_t value = value_of(whole);
+    if constexpr (kPredicts) {
+      ScaleModel::LearnMean(value, here);
+      predictor.Learn(value - predicted, expected.octave);
+      predictor.Push(value);
+      here.above = value;
+    }
+    scales.Learn(expected, static_cast<uint32_t>(std::abs(value - predicted)), here);
+    ++here.uses;
+    if (++column == setting.column_count) {
+      column = 0;
+      scales.StartRow();
+      predictor.StartRow();
+    }
+  }
+  coder = local_coder;
+}
+
+template <typename Coder, typename Word>
+void CodeChunk(const MixedWord& word, const MixedSetting& setting, Coder& coder, std::span<Word> words,
+               AlignedBuffer& buffer) {
+  constexpr size_t kColumnsAt = (sizeof(Memory) + 63) / 64 * 64;
+  buffer.Resize(kColumnsAt + setting.column_count * sizeof(MixedColumn));
+  auto* memory = buffer.as<Memory>();
+  memory->Reset();
+  auto* columns = reinterpret_cast<MixedColumn*>(buffer.data() + kColumnsAt);
+  std::fill(columns, columns + setting.column_count, MixedColumn());
+  if (setting.predicts) {
+    CodeWords<true>(word, setting, coder, *memory, columns, words);
+  } else {
+    CodeWords<false>(word, setting, coder, *memory, columns, words);
+  }
+}
+
+}  // namespace
+
+size_t EncodeMixedWords(const MixedWord& word, const MixedSetting& setting, std::span<const uint16_t> words,
+                        MutableByteSpan target, AlignedBuffer& memory) {
+  BinaryEncoder coder(target);
+  CodeChunk(word, setting, coder, words, memory);
+  return coder.Finish();
+}
+
+bool DecodeMixedWords(const MixedWord& word, const MixedSetting& setting, ByteSpan stream, std::span<uint16_t> words,
+                      AlignedBuffer& memory) {
+  BinaryDecoder coder(stream);
+  CodeChunk(word, setting, coder, words, memory);
+  return coder.Finished();
+}
+
+}  // namespace flyweight
