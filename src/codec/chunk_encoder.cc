@@ -6,6 +6,7 @@
 
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
+#include "codec/mixed_codec.h"
 #include "codec/planes_codec.h"
 #include "codec/scratch.h"
 
@@ -77,6 +78,15 @@ uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
   return head.chunk_bytes / Describe(head.side->floats->layout).word_bytes * chunk_index;
 }
 
+void TryMixed(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, Contest& contest,
+              CodecScratch::Impl& scratch) {
+  std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
+  if (!layout || chunk.size() < kMinMixedWords * layout->word_bytes) return;
+  MixedGeometry geometry{head.side->hint_columns, head.chunk_bytes / layout->word_bytes * chunk_index};
+  contest.Try(CodecId::kMixed,
+              [&](MutableByteSpan target) { return EncodeMixedChunk(*layout, geometry, chunk, target, scratch); });
+}
+
 // The codecs that are simple enough to hash the chunk after it is whole.
 Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
                          CodecScratch::Impl& scratch) {
@@ -96,6 +106,11 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
       return scratch.planes.zstd.Decode(payload, chunk);
     case static_cast<uint8_t>(CodecId::kPlanes):
       return DecodePlanesChunk(payload, element_bytes, chunk, scratch);
+    case static_cast<uint8_t>(CodecId::kMixed): {
+      std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
+      if (!layout) return Error{ErrorCode::kCorrupt, 0, "a mixed chunk in a record that holds no floats"};
+      return DecodeMixedChunk(*layout, payload, chunk, scratch);
+    }
     default:
       return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(codec)};
   }
@@ -103,8 +118,8 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
 
 }  // namespace
 
-EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
-                         CodecScratch::Impl& scratch) {
+EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
+                         MutableByteSpan payload, CodecScratch::Impl& scratch) {
   size_t element_bytes = ElementBytes(head.dtype);
   if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {
     std::memcpy(payload.data(), chunk.data(), element_bytes);
@@ -131,6 +146,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, By
     contest.Try(CodecId::kZstd,
                 [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
   }
+  if (level == Level::kMax) TryMixed(head, chunk_index, chunk, contest, scratch);
   return contest.Finish();
 }
 

@@ -12,6 +12,7 @@ enum class CodecId : uint8_t {
   kZstd = 2,
   kPlanes = 3,
   kFloat = 4,
+  kMixed = 6,
   // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
   kLossyStored = 128,
   kLossyConstant = 129,

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "codec/lossy_side.h"
+#include "codec/mixed_codec.h"
 #include "codec/record.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
@@ -81,6 +82,9 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
       FLYWEIGHT_ASSIGN(side->floats, PlanFloatSide(source, offset, word_count, *layout, shape,
                                                    ElementBytes(dtype) / word_bytes, scratch));
     }
+  }
+  if (level == Level::kMax) {
+    FLYWEIGHT_ASSIGN(side->hint_columns, PlanMixedColumns(source, offset, size_bytes, dtype, shape, scratch.impl()));
   }
   plan.head.side = std::move(side);
   plan.head_bytes = WriteRecordHead(plan.head, scratch.impl().planes.zstd);

@@ -20,6 +20,7 @@ struct RecordHead::Side {
   TransformId transform = TransformId::kNone;
   std::optional<FloatSide> floats;
   std::optional<LossySide> lossy;
+  uint64_t hint_columns = 0;  ///< encoder only: row length in words for the mixed codec, 0 where unknown
 };
 
 /// Fills in everything of a head but its side information.

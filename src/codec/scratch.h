@@ -19,6 +19,7 @@ struct CodecScratch::Impl {
   AlignedBuffer trial;   ///< a second encoding of a chunk, to compare
   AlignedBuffer padded;  ///< a frame that came without readable bytes behind it
   AlignedBuffer sample;
+  AlignedBuffer mixing;     ///< what a chunk of the mixed codec learns
   AlignedBuffer quantised;  ///< a lossy chunk as it is stored: halves, or codes, scales and minima
   AlignedBuffer restored;   ///< a lossy chunk as it will be decoded, where the caller has no use for it
   std::vector<int8_t> row_shifts;

@@ -72,8 +72,10 @@ class BinaryDecoder {
   bool Code(bool, uint32_t one) {
     uint64_t bound = (range_ >> 16) * one;
     bool bit = code_ < bound;
-    code_ -= bit ? 0 : bound;
-    range_ = bit ? bound : range_ - bound;
+    // Masks, as a bit that is hard to predict must not become a branch.
+    const uint64_t is_one = uint64_t{0} - uint64_t{bit};
+    code_ -= bound & ~is_one;
+    range_ = (bound & is_one) | ((range_ - bound) & ~is_one);
     if (range_ >> 32 == 0) {
       range_ <<= 32;
       code_ = code_ << 32 | Next();

@@ -6,6 +6,7 @@
 
 #include "entropy/mixing/binary_coder.h"
 #include "entropy/mixing/mixed_bit.h"
+#include "entropy/mixing/mixed_value.h"
 #include "entropy/mixing/scale_model.h"
 #include "entropy/mixing/value_predictor.h"
 
@@ -14,12 +15,12 @@ namespace {
 
 // A decision's node: what is decided, whatever the word's scale.
 constexpr int kNodes = 64;
-constexpr int kNodeReaches = 0;       // is the exponent at least the expected one
-constexpr int kNodeAbove = 1;         // is it more than k above
-constexpr int kNodeBelow = 14;        // is it more than k below
-constexpr int kNodeMantissa1 = 28;    // by class
-constexpr int kNodeMantissa2 = 35;    // by class and bit
-constexpr int kNodeMantissa3 = 49;    // by class and two bits, three classes
+constexpr int kNodeReaches = 0;     // is the exponent at least the expected one
+constexpr int kNodeAbove = 1;       // is it more than k above
+constexpr int kNodeBelow = 14;      // is it more than k below
+constexpr int kNodeMantissa1 = 28;  // by class
+constexpr int kNodeMantissa2 = 35;  // by class and bit
+constexpr int kNodeMantissa3 = 49;  // by class and two bits, three classes
 constexpr int kNodeMantissaRest = 61;
 constexpr int kNodeSign = 63;
 constexpr int kMaxAbove = 12;
@@ -27,15 +28,13 @@ constexpr int kMaxBelow = 14;
 
 constexpr uint32_t kAttitudes = 2 * kLevelCount - 1;  // levels of the prediction, with the sign or against it
 constexpr uint32_t kColumnSets = 1024;
-constexpr int kExponentSlowness = 15;
-constexpr int kMantissaSlowness = 16;
 
 // Everything that a chunk learns.
 struct Memory {
-  MixedSlot local[kAttitudes * 4][kNodes];        // by expected scale
-  MixedSlot column[kColumnSets][kNodes];          // by column
-  MixedSlot exponent[256][8];                     // by exponent, as a number
-  MixedSlot mantissa[256][8];                     // by exponent and bits of the mantissa
+  MixedSlot local[kAttitudes * 4][kNodes];  // by expected scale
+  MixedSlot column[kColumnSets][kNodes];    // by column
+  MixedSlot exponent[256][8];               // by exponent, as a number
+  MixedSlot mantissa[256][8];               // by exponent and bits of the mantissa
   MixedSlot sign[2];
   MixedSlot escape[256];
   MixedWeights weights[kNodes + kLevelCount];
@@ -47,26 +46,6 @@ struct Memory {
   }
 };
 
-// Words as values: fixed point whose unit is 2^-12 of a typical magnitude.
-class ValueOf {
- public:
-  ValueOf(const MixedWord& word, uint32_t base_exponent) : word_(word), base_(static_cast<int>(base_exponent)) {}
-
-  int32_t operator()(uint32_t word) const {
-    uint32_t exponent = word >> word_.mantissa_bits & ((1U << word_.exponent_bits) - 1);
-    uint64_t digits = word & ((1U << word_.mantissa_bits) - 1);
-    digits |= uint64_t{exponent != 0} << word_.mantissa_bits;
-    digits <<= 10 - word_.mantissa_bits;
-    int shift = std::clamp(static_cast<int>(std::max<uint32_t>(exponent, 1)) - base_ + 18, 0, 24);
-    auto value = static_cast<int32_t>((digits << shift) >> 16);
-    return word >> (word_.exponent_bits + word_.mantissa_bits) & 1 ? -value : value;
-  }
-
- private:
-  MixedWord word_;
-  int base_;
-};
-
 template <bool kPredicts, typename Coder>
 class WordCoder {
  public:
@@ -74,7 +53,6 @@ class WordCoder {
       : word_(word),
         coder_(coder),
         memory_(memory),
-        value_of_(word, setting.base_exponent),
         modelled_bits_(setting.modelled_bits),
         base_(setting.base_exponent) {}
 
@@ -89,8 +67,8 @@ class WordCoder {
       level = kLevel[std::min<uint64_t>((size * expected.inverse) >> (expected.octave + 11), 127)];
       MixedSlot& local = memory_.local[level * 4 + expected.phase][kNodeSign];
       const bool negative = predicted < 0;
-      bool agrees = CodeMixed(coder_, local, column_[kNodeSign], memory_.sign[negative], memory_.weights[kNodes + level],
-                              kExponentSlowness, (word >> sign_at & 1) == uint32_t{negative});
+      MixedDecision decision(local, column_[kNodeSign], memory_.sign[negative], memory_.weights[kNodes + level]);
+      bool agrees = decision.Code(coder_, (word >> sign_at & 1) == uint32_t{negative});
       if constexpr (Coder::kDecodes) word |= uint32_t{agrees == negative} << sign_at;
       attitude = agrees || level == 0 ? level : kLevelCount - 1 + level;
     }
@@ -102,26 +80,30 @@ class WordCoder {
   }
 
  private:
-  bool Bit(int node, MixedSlot& by_value, int slowness, bool bit) {
-    return CodeMixed(coder_, local_[node], column_[node], by_value, memory_.weights[node], slowness, bit);
-  }
-
-  bool ExponentBit(int node, uint32_t exponent, int kind, bool bit) {
-    return Bit(node, memory_.exponent[exponent & 255][kind], kExponentSlowness, bit);
+  MixedDecision ExponentDecision(int node, uint32_t exponent, int kind) {
+    return {local_[node], column_[node], memory_.exponent[exponent & 255][kind], memory_.weights[node]};
   }
 
   uint32_t CodeExponent(uint32_t exponent, int octave) {
     const int limit = (1 << word_.exponent_bits) - 1;
     const auto expected = static_cast<uint32_t>(std::clamp(base_ + octave - 12, 0, limit));
+    // Both ways on are prepared before the first decision is known, so that a processor need not wait for it.
+    MixedDecision reaches = ExponentDecision(kNodeReaches, expected, 0);
+    MixedDecision above = ExponentDecision(kNodeAbove, expected, 1);
+    MixedDecision below = ExponentDecision(kNodeBelow, expected - 1, 2);
     uint32_t away = 0;
-    if (ExponentBit(kNodeReaches, expected, 0, exponent >= expected)) {
-      while (ExponentBit(kNodeAbove + static_cast<int>(away), expected + away, 1, exponent > expected + away))
+    if (reaches.Code(coder_, exponent >= expected)) {
+      while (above.Code(coder_, exponent > expected + away)) {
         if (++away == kMaxAbove) return CodeEscape(exponent, 3);
+        above = ExponentDecision(kNodeAbove + static_cast<int>(away), expected + away, 1);
+      }
       class_ = static_cast<int>(std::min<uint32_t>(away, 3));
       return expected + away;
     }
-    while (ExponentBit(kNodeBelow + static_cast<int>(away), expected - 1 - away, 2, exponent + 1 + away < expected))
+    while (below.Code(coder_, exponent + 1 + away < expected)) {
       if (++away == kMaxBelow) return CodeEscape(exponent, 6);
+      below = ExponentDecision(kNodeBelow + static_cast<int>(away), expected - 1 - away, 2);
+    }
     class_ = static_cast<int>(4 + std::min<uint32_t>(away, 2));
     return expected - 1 - away;
   }
@@ -141,7 +123,7 @@ class WordCoder {
       if (i == 1) node = kNodeMantissa2 + class_ * 2 + static_cast<int>(prefix);
       if (i == 2) node = class_ < 3 ? kNodeMantissa3 + class_ * 4 + static_cast<int>(prefix) : kNodeMantissaRest;
       const int at = word_.mantissa_bits - 1 - i;
-      bool bit = Bit(node, memory_.mantissa[exponent][(1U << i) + prefix], kMantissaSlowness, word >> at & 1);
+      bool bit = CodeMean(coder_, local_[node], memory_.mantissa[exponent][(1U << i) + prefix], word >> at & 1);
       if constexpr (Coder::kDecodes) word |= uint32_t{bit} << at;
       prefix = prefix * 2 + bit;
     }
@@ -151,7 +133,6 @@ class WordCoder {
   const MixedWord word_;
   Coder& coder_;
   Memory& memory_;
-  const ValueOf value_of_;
   const int modelled_bits_;
   const int base_;
   MixedSlot* local_ = nullptr;
@@ -164,7 +145,7 @@ void CodeWords(const MixedWord& word, const MixedSetting& setting, Coder& coder,
                std::span<Word> words) {
   Coder local_coder = coder;
   WordCoder<kPredicts, Coder> word_coder(word, setting, local_coder, memory);
-  ValueOf value_of(word, setting.base_exponent);
+  MixedValue value_of(word, setting.base_exponent);
   ScaleModel scales(setting.scale);
   ValuePredictor predictor;
   uint32_t column = setting.first_column;

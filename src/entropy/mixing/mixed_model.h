@@ -19,12 +19,12 @@ inline constexpr int kMaxModelledMantissaBits = 3;
 
 /// How the words of a chunk are modelled; all of it stands in the payload.
 struct MixedSetting {
-  bool predicts = false;          ///< signs are coded, by a prediction of the value; else they are raw
-  uint8_t modelled_bits = 2;      ///< mantissa bits that are coded, 0 to kMaxModelledMantissaBits
-  uint8_t base_exponent = 0;      ///< a typical exponent
-  uint16_t scale = 0;             ///< log2 of a typical magnitude, in units of 1/256
-  uint32_t column_count = 1;      ///< row length, 1 to kMaxMixedColumns
-  uint32_t first_column = 0;      ///< column of the first word
+  bool predicts = false;      ///< signs are coded, by a prediction of the value; else they are raw
+  uint8_t modelled_bits = 2;  ///< mantissa bits that are coded, 0 to kMaxModelledMantissaBits
+  uint8_t base_exponent = 0;  ///< a typical exponent
+  uint16_t scale = 0;         ///< log2 of a typical magnitude, in units of 1/256
+  uint32_t column_count = 1;  ///< row length, 1 to kMaxMixedColumns
+  uint32_t first_column = 0;  ///< column of the first word
 };
 
 /// The setting of `words`, with the matrix already in `setting`. Deterministic.

@@ -17,9 +17,9 @@ struct MixedColumn {
 
 /// The magnitude that is expected of a word: 2^(bits / 256).
 struct ExpectedScale {
-  int octave = 0;         ///< whole powers of two
-  uint32_t phase = 0;     ///< quarters of a power of two
-  uint32_t inverse = 0;   ///< 2^16 / 2^(the rest)
+  int octave = 0;        ///< whole powers of two
+  uint32_t phase = 0;    ///< quarters of a power of two
+  uint32_t inverse = 0;  ///< 2^16 / 2^(the rest)
 };
 
 /// Learns the scale of rows and columns word by word (docs/format.md section 3.7.4): the logarithms of both add up, and
