@@ -8,7 +8,7 @@
 
 namespace flyweight {
 
-/// How the elements of a dtype are words of the mixed codec (docs/format.md section 3.7).
+/// How the elements of a dtype are words of the mixed codec (docs/format.md section 3.10).
 struct MixedLayout {
   MixedWord word;          ///< the modelled part of a word: its top bits
   uint8_t word_bytes = 2;  ///< 1, 2 or 4

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from mixed_codec import mixed
 
 # 4. Dtypes: name and bits, by number.
 DTYPES = [
@@ -143,6 +144,8 @@ class Record:
         )
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
+        if codec == 6:
+            return mixed(payload, self.dtype_name, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):

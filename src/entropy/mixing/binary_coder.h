@@ -4,7 +4,7 @@
 
 namespace flyweight {
 
-/// Binary arithmetic coding with 16-bit probabilities (docs/format.md section 3.7.2). The interval is 64 bits wide and
+/// Binary arithmetic coding with 16-bit probabilities (docs/format.md section 3.10.2). The interval is 64 bits wide and
 /// is renormalised by 32 bits at a time, so that it never holds fewer than 32 bits: a probability is used at full
 /// precision. Source: Martin, "Range encoding", 1979, with the carry walked back through the bytes written.
 class BinaryEncoder {

@@ -13,7 +13,7 @@ inline constexpr MixedSlot kFreshSlot = MixedSlot{1} << 31;
 
 /// How much each of the three slots of a decision counts, in units of 2^-16.
 struct MixedWeights {
-  uint32_t a = 26214, b = 26214, c = 26214;  // two's complement, modulo 2^32
+  uint32_t a = 22938, b = 22938, c = 22938;  // two's complement, modulo 2^32
 };
 
 inline MixedSlot UpdateSlot(MixedSlot slot, bool bit) {
@@ -24,7 +24,7 @@ inline MixedSlot UpdateSlot(MixedSlot slot, bool bit) {
   return static_cast<MixedSlot>(probability << 10) | std::min(uses + 1, kSlotLimit);
 }
 
-/// A decision whose probability is the logistic mix of three slots (docs/format.md section 3.7.3). Source: Mahoney,
+/// A decision whose probability is the logistic mix of three slots (docs/format.md section 3.10.3). Source: Mahoney,
 /// "Adaptive weighing of context models for lossless data compression", 2005.
 class MixedDecision {
  public:

@@ -6,7 +6,7 @@
 
 namespace flyweight {
 
-// Tables of the mixed codec (docs/format.md section 3.7.3). Every one follows from the constants here by integer
+// Tables of the mixed codec (docs/format.md section 3.10.3). Every one follows from the constants here by integer
 // arithmetic, so that all machines have the same.
 
 /// Logistic values are in units of 1/256 and lie within +-kLogisticLimit.
@@ -49,10 +49,10 @@ inline constexpr std::array<uint32_t, 1024> kReciprocal = [] {
 }();
 
 /// How fast a slot that was used n times adapts, in units of 2^-16.
-inline constexpr uint32_t kSlotLimit = 250;
+inline constexpr uint32_t kSlotLimit = 1023;
 inline constexpr std::array<uint16_t, kSlotLimit + 1> kSlotRate = [] {
   std::array<uint16_t, kSlotLimit + 1> table{};
-  for (uint32_t n = 0; n <= kSlotLimit; ++n) table[n] = static_cast<uint16_t>(655360 / (10 * n + 16));
+  for (uint32_t n = 0; n <= kSlotLimit; ++n) table[n] = static_cast<uint16_t>(655360 / (10 * n + 20));
   return table;
 }();
 

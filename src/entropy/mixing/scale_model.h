@@ -22,7 +22,7 @@ struct ExpectedScale {
   uint32_t inverse = 0;  ///< 2^16 / 2^(the rest)
 };
 
-/// Learns the scale of rows and columns word by word (docs/format.md section 3.7.4): the logarithms of both add up, and
+/// Learns the scale of rows and columns word by word (docs/format.md section 3.10.4): the logarithms of both add up, and
 /// both take a step along the gradient of the likelihood of a two-sided exponential distribution.
 class ScaleModel {
  public:
