@@ -32,9 +32,9 @@ Result<uint64_t> PlanMixedColumns(const ByteSource& source, uint64_t offset, uin
   if (!layout) return uint64_t{0};
   std::vector<uint64_t> candidates = ColumnCandidates(shape, dtype == DType::kC64 ? 2 : 1);
   if (candidates.empty()) return uint64_t{0};
-  if (candidates.size() == 1) return candidates.front();
-
   const uint64_t word_count = size_bytes / layout->word_bytes;
+  if (candidates.size() == 1 || word_count < kMinMixedWords) return candidates.front();
+
   const uint64_t sample_words = std::min(word_count, kSampleWords);
   const uint64_t first_word = (word_count - sample_words) / 2;
   scratch.sample.Resize(sample_words * layout->word_bytes);

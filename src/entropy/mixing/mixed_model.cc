@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <new>
+#include <iterator>
 
 #include "entropy/mixing/binary_coder.h"
 #include "entropy/mixing/mixed_bit.h"
@@ -13,7 +13,7 @@
 namespace flyweight {
 namespace {
 
-// A decision's node: what is decided, whatever the word's scale.
+// A decision's node: what is decided, whatever the word's scale (docs/format.md section 3.10.5).
 constexpr int kNodes = 64;
 constexpr int kNodeReaches = 0;     // is the exponent at least the expected one
 constexpr int kNodeAbove = 1;       // is it more than k above
@@ -40,8 +40,12 @@ struct Memory {
   MixedWeights weights[kNodes + kLevelCount];
 
   void Reset() {
-    auto* slots = reinterpret_cast<MixedSlot*>(this);
-    std::fill(slots, slots + offsetof(Memory, weights) / sizeof(MixedSlot), kFreshSlot);
+    for (auto& slots : local) std::fill(std::begin(slots), std::end(slots), kFreshSlot);
+    for (auto& slots : column) std::fill(std::begin(slots), std::end(slots), kFreshSlot);
+    for (auto& slots : exponent) std::fill(std::begin(slots), std::end(slots), kFreshSlot);
+    for (auto& slots : mantissa) std::fill(std::begin(slots), std::end(slots), kFreshSlot);
+    std::fill(std::begin(sign), std::end(sign), kFreshSlot);
+    std::fill(std::begin(escape), std::end(escape), kFreshSlot);
     std::fill(std::begin(weights), std::end(weights), MixedWeights());
   }
 };

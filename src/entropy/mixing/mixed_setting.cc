@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <vector>
 
 #include "entropy/fixed_log2.h"
@@ -10,7 +11,8 @@
 namespace flyweight {
 namespace {
 
-constexpr uint64_t kWordsPerGain = 256;
+// A word gains surprise / (2 ln 2) bits: this asks for about 0.003.
+constexpr uint64_t kWordsPerSurprise = 256;
 
 // The middle of the exponents of words that are not 0 or subnormal.
 uint8_t BaseExponent(const MixedWord& word, std::span<const uint16_t> words) {
@@ -58,7 +60,7 @@ bool SignsArePredictable(const MixedWord& word, const MixedSetting& setting, std
     uint64_t chance = columns + (uint64_t{8} << std::bit_width(columns) / 2);
     surprise += by_column > chance ? by_column - chance : 0;
   }
-  return surprise > words.size() / kWordsPerGain;
+  return surprise > words.size() / kWordsPerSurprise;
 }
 
 }  // namespace

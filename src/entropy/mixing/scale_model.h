@@ -22,8 +22,8 @@ struct ExpectedScale {
   uint32_t inverse = 0;  ///< 2^16 / 2^(the rest)
 };
 
-/// Learns the scale of rows and columns word by word (docs/format.md section 3.10.4): the logarithms of both add up, and
-/// both take a step along the gradient of the likelihood of a two-sided exponential distribution.
+/// Learns the scale of rows and columns word by word (docs/format.md section 3.10.4): the logarithms of both add up,
+/// and both take a step along the gradient of the likelihood of a two-sided exponential distribution.
 class ScaleModel {
  public:
   explicit ScaleModel(int32_t chunk_scale) : chunk_scale_(chunk_scale) {}

@@ -10,8 +10,8 @@
 namespace flyweight {
 
 // Predicts a word's value from eight others, its taps, by a linear filter that learns by gradient descent, in integers
-// (docs/format.md section 3.10.4): the six before it in the row, the nearest first, the one above it and the mean of its
-// column. Source: Widrow, Hoff, "Adaptive switching circuits", 1960.
+// (docs/format.md section 3.10.4): the six before it in the row, the nearest first, the one above it and the mean of
+// its column. Source: Widrow, Hoff, "Adaptive switching circuits", 1960.
 
 inline constexpr int kTaps = 8;
 inline constexpr int kRowTaps = 6;
