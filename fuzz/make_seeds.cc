@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -166,16 +168,43 @@ std::vector<Content> Contents() {
   };
 }
 
-Bytes RecordSeed(const Content& content) {
+Bytes RecordSeed(const Content& content, Level level = Level::kBalanced) {
   CodecScratch scratch;
   MemorySource source(content.bytes);
-  Result<RecordPlan> plan =
-      PlanRecord(source, 0, source.size(), content.dtype, content.shape, Level::kBalanced, scratch);
+  Result<RecordPlan> plan = PlanRecord(source, 0, source.size(), content.dtype, content.shape, level, scratch);
   FLYWEIGHT_FUZZ_CHECK(plan.ok() && plan.value().head.chunk_count == 1);
   Bytes frame(static_cast<size_t>(FrameBound(content.bytes.size())));
   ChunkEntry entry = EncodeFrame(plan.value(), 0, content.bytes, frame, scratch);
   frame.resize(entry.frame_bytes);
   return WriteRecordInput(plan.value().head_bytes, {frame});
+}
+
+/// The words of `content` in ascending order of their values, so that each tells about the next.
+Content Ascending(Content content) {
+  std::vector<uint16_t> words(content.bytes.size() / 2);
+  std::memcpy(words.data(), content.bytes.data(), 2 * words.size());
+  auto order = [](uint16_t word) { return word < 0x8000 ? word + 0x8000 : 0xFFFF - word; };
+  std::sort(words.begin(), words.end(), [&](uint16_t a, uint16_t b) { return order(a) < order(b); });
+  std::memcpy(content.bytes.data(), words.data(), 2 * words.size());
+  return content;
+}
+
+/// Records whose chunk is mixed.
+std::vector<std::pair<std::string, Bytes>> MixedSeeds() {
+  const Content contents[] = {
+      {"bf16", DType::kBF16, {60, 40}, ColumnWeightBytes(60 * 40, 40)},
+      Ascending({"bf16_ascending", DType::kBF16, {30, 40}, WeightBytes(DType::kBF16, 30 * 40)}),
+      {"f16", DType::kF16, {60, 40}, WeightBytes(DType::kF16, 60 * 40)},
+      {"f32", DType::kF32, {60, 40}, WeightBytes(DType::kF32, 60 * 40)},
+      {"f8", DType::kF8E5M2, {60, 40}, WeightBytes(DType::kF32, 600)},
+  };
+  std::vector<std::pair<std::string, Bytes>> seeds;
+  for (const Content& content : contents) {
+    Bytes seed = RecordSeed(content, Level::kMax);
+    size_t frame = sizeof(uint32_t) + LoadLe<uint32_t>(seed.data());
+    if (seed.at(frame + sizeof(uint32_t)) == std::byte{6}) seeds.emplace_back("mixed_" + content.name, seed);
+  }
+  return seeds;
 }
 
 /// Table exponents that F16 has no bits for: all instruction sets must drop the same ones.
@@ -333,6 +362,7 @@ void WriteSeeds(const std::filesystem::path& corpus) {
     record_roundtrip.Add(content.name, RoundTripSeed(content, 0, 0));
     record_roundtrip.Add(content.name + "_grown", RoundTripSeed(content, 64, 100));
   }
+  for (const auto& [name, seed] : MixedSeeds()) record.Add(name, seed);
   record_roundtrip.Add("bf16_two_chunks", RoundTripSeed(Contents().front(), 60, 200));
   SeedFolder safetensors(corpus, "safetensors");
   SeedFolder archive(corpus, "archive");

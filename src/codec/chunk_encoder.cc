@@ -8,6 +8,7 @@
 #include "codec/class_codec.h"
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
+#include "codec/mixed_codec.h"
 #include "codec/palette_codec.h"
 #include "codec/planes_codec.h"
 #include "codec/scaled_codec.h"
@@ -135,6 +136,15 @@ void TryQuantised(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, 
   }
 }
 
+void TryMixed(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, Contest& contest,
+              CodecScratch::Impl& scratch) {
+  std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
+  if (!layout || chunk.size() < kMinMixedWords * layout->word_bytes) return;
+  MixedGeometry geometry{head.side->hint_columns, head.chunk_bytes / layout->word_bytes * chunk_index};
+  contest.Try(CodecId::kMixed,
+              [&](MutableByteSpan target) { return EncodeMixedChunk(*layout, geometry, chunk, target, scratch); });
+}
+
 // The codecs that are simple enough to hash the chunk after it is whole.
 Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
                          CodecScratch::Impl& scratch) {
@@ -154,6 +164,11 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
       return scratch.planes.zstd.Decode(payload, chunk);
     case static_cast<uint8_t>(CodecId::kPlanes):
       return DecodePlanesChunk(payload, element_bytes, chunk, scratch);
+    case static_cast<uint8_t>(CodecId::kMixed): {
+      std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
+      if (!layout) return Error{ErrorCode::kCorrupt, 0, "a mixed chunk in a record that holds no floats"};
+      return DecodeMixedChunk(*layout, payload, chunk, scratch);
+    }
     case static_cast<uint8_t>(CodecId::kPalette):
       return DecodePaletteChunk(payload, element_bytes, chunk, scratch);
     case static_cast<uint8_t>(CodecId::kScaled):
@@ -213,6 +228,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
                 [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
   }
   if (all_codecs) TryQuantised(head, chunk_index, chunk, contest, scratch);
+  if (level == Level::kMax) TryMixed(head, chunk_index, chunk, contest, scratch);
   return contest.Finish();
 }
 

@@ -13,6 +13,7 @@ enum class CodecId : uint8_t {
   kPlanes = 3,
   kFloat = 4,
   kClasses = 5,
+  kMixed = 6,
   kPalette = 7,
   kScaled = 8,
   kBlockFields = 9,

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "codec/lossy_side.h"
+#include "codec/mixed_codec.h"
 #include "codec/record.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
@@ -118,6 +119,9 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     side->transform = TransformId::kClasses;
   } else {
     FLYWEIGHT_TRY(PlanFloats({source, offset, size_bytes, dtype, shape}, scratch, *side));
+  }
+  if (level == Level::kMax) {
+    FLYWEIGHT_ASSIGN(side->hint_columns, PlanMixedColumns(source, offset, size_bytes, dtype, shape, scratch.impl()));
   }
   if (blocks != nullptr && size_bytes >= kMinBlockBytes) {
     side->transform = TransformId::kBlocks;

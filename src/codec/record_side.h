@@ -25,6 +25,7 @@ struct RecordHead::Side {
   std::optional<ClassSide> classes;
   bool first_codecs_only = false;  ///< encoder only: chunks are halves of a lossy record, which has numbers for 0 to 4
   std::optional<BlockSide> blocks;
+  uint64_t hint_columns = 0;  ///< encoder only: row length in words for the mixed codec, 0 where unknown
 };
 
 /// Fills in everything of a head but its side information.

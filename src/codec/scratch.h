@@ -23,6 +23,7 @@ struct CodecScratch::Impl {
   AlignedBuffer sample;
   AlignedBuffer signs;      ///< packed
   AlignedBuffer classes;    ///< the arrays of a chunk that is coded in classes
+  AlignedBuffer mixing;     ///< what a chunk of the mixed codec learns
   AlignedBuffer quantised;  ///< a lossy chunk as it is stored: halves, or codes, scales and minima
   AlignedBuffer restored;   ///< a lossy chunk as it will be decoded, where the caller has no use for it
   std::vector<int8_t> row_shifts;

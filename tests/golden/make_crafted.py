@@ -571,6 +571,98 @@ def scaled_flags():
         codes, scales, flags=2, zero=7, minus_zero=15, width=1, shift=13, base=base, group=16, first=16
     )
     archive.record("F32", 1024, [(words.tobytes(), 8, payload)], tensor=(b"packed scales", "F32", (1000,)))
+# Codec 6: context mixing ----------------------------------------------------------------------------------------------
+
+CODECS_OF_0_3 = 1 << 4
+
+
+def smooth(seed, count, correlation=0.8, scale=0.02):
+    """Numbers that follow those before them, as the taps of a filter do."""
+    values = generator(seed).standard_normal(count)
+    for i in range(1, count):
+        values[i] = correlation * values[i - 1] + np.sqrt(1 - correlation**2) * values[i]
+    return (values * scale).astype("<f4")
+
+
+def as_bf16(values):
+    return (values.view("<u4") >> 16).astype("<u2").tobytes()
+
+
+def mixed_tensor(dtype, data, width, chunk_elements, columns, **options):
+    """Chunks that start wherever in a row they start."""
+    chunks, first = [], 0
+    for chunk in cut(data, chunk_elements * width):
+        words = len(chunk) // min(width, 4)
+        chunks.append((chunk, 6, c.mixed_payload(chunk, dtype, columns, first % columns, **options)))
+        first += words
+    return one_tensor(dtype, (len(data) // width,), chunk_elements, chunks, required_features=CODECS_OF_0_3)
+
+
+@golden
+def mixed_bf16():
+    return mixed_tensor("BF16", bf16(51, 3000, columns=np.arange(60) % 5 - 2), 2, 1100, 60, predicts=False)
+
+
+@golden
+def mixed_bf16_predicted():
+    return mixed_tensor("BF16", as_bf16(smooth(52, 3000)), 2, 1100, 64)
+
+
+@golden
+def mixed_bf16_all_words():
+    """Exponents far from what is expected, zeros, infinities, NaNs."""
+    rng = generator(53)
+    words = rng.integers(0, 1 << 16, 1500) & np.where(np.arange(1500) % 6, 0, 0xFFFF)
+    data = words.astype("<u2").tobytes()
+    chunks = [
+        (data, 6, c.mixed_payload(data, "BF16", 50, predicts=predicts, modelled_bits=3, base=base, plane=plane))
+        for predicts, base, plane in [(True, 127, c.plane_zstd), (False, 0, c.plane_stored), (True, 255, c.plane_zstd)]
+    ]
+    return one_tensor("BF16", (4500,), 1500, chunks, required_features=CODECS_OF_0_3)
+
+
+@golden
+def mixed_bf16_modelled_bits():
+    """From no bit of the mantissa to three, each with and without signs."""
+    data = as_bf16(smooth(54, 600))
+    chunks = [
+        (data, 6, c.mixed_payload(data, "BF16", 24, predicts=predicts, modelled_bits=bits))
+        for bits in range(4)
+        for predicts in ((False, True) if bits else (True, False))
+    ]
+    return one_tensor("BF16", (8 * 600,), 600, chunks, required_features=CODECS_OF_0_3)
+
+
+@golden
+def mixed_f16():
+    values = smooth(55, 2000).astype("<f2").tobytes()
+    chunks = [
+        (values, 6, c.mixed_payload(values, "F16", 40, 7, predicts=predicts, modelled_bits=bits))
+        for predicts, bits in [(True, 2), (False, 3)]
+    ]
+    return one_tensor("F16", (4000,), 2000, chunks, required_features=CODECS_OF_0_3)
+
+
+@golden
+def mixed_f32():
+    return mixed_tensor("F32", smooth(56, 2000).tobytes(), 4, 900, 50, plane=c.plane_zstd)
+
+
+@golden
+def mixed_c64():
+    """Two words an element, rows of an odd number of words."""
+    return mixed_tensor("C64", smooth(57, 2000).tobytes(), 8, 450, 51)
+
+
+@golden
+def mixed_f8():
+    archive = c.Archive(required_features=CODECS_OF_0_3)
+    archive.file(b"tensors.bin")
+    for seed, dtype in enumerate(["F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"]):
+        rng = generator(58 + seed)
+        data = (rng.integers(8, 11, 1000) << 3 | rng.integers(0, 8, 1000)).astype("u1").tobytes()
+        payload = c.mixed_payload(data, dtype, 20, predicts=seed < 2, plane=c.plane_zstd)
+        archive.record(dtype, 1000, [(data, 6, payload)], tensor=(dtype.encode(), dtype, (1000,)))
     return archive.finish()
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import xxhash
 import zstandard
+from mixed_codec import LAYOUTS, Model, Setting
 
 INTEGERS = ["opaque", "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
 FLOATS = ["F16", "BF16", "F32", "F64", "C64"]
@@ -245,6 +246,52 @@ def float_payload(data, layout, table, *, own_table=False, row_shifts=None, shif
 
 def float_side(layout, table, modes=0, columns=0, column_shifts=b""):
     return u(1, layout, modes) + bytes(2) + u(4, columns) + column_shifts + table.bytes()
+
+
+# Context mixing -------------------------------------------------------------------------------------------------------
+
+
+class BitEncoder:
+    """The inverse of the decoder's: a number that grows without bounds, so that carries need no care."""
+
+    def __init__(self):
+        self.low, self.range, self.shifts = 0, (1 << 64) - 1, 0
+
+    def bit(self, one, bit):
+        bound = (self.range >> 16) * one
+        if bit:
+            self.range = bound
+        else:
+            self.low += bound
+            self.range -= bound
+        if self.range < 1 << 32:
+            self.range <<= 32
+            self.low <<= 32
+            self.shifts += 1
+        return bit
+
+    def finish(self):
+        return self.low.to_bytes(8 + 4 * self.shifts, "big")
+
+
+def mixed_payload(data, dtype, columns, first_column=0, *, predicts=True, modelled_bits=2, base=None, plane=plane_stored):
+    """3.12.1. `base` is a typical exponent, by default the middle one."""
+    exponent_bits, mantissa_bits, word_bytes, low_planes = LAYOUTS[dtype]
+    words = np.frombuffer(data, dtype=f"<u{word_bytes}").astype(np.int64)
+    low = [words >> 8 * p & 255 for p in reversed(range(low_planes))]
+    words >>= 8 * low_planes
+    exponents = words >> mantissa_bits & (1 << exponent_bits) - 1
+    base = int(np.median(exponents)) if base is None else base
+    scale = 12 * 256
+    setting = Setting(predicts, modelled_bits, base, scale, columns, first_column, exponent_bits, mantissa_bits)
+    low_bits = setting.raw_low_bits()
+    raw = words & (1 << low_bits) - 1
+    if not predicts:
+        raw |= words >> setting.sign_at() << low_bits
+    coder = BitEncoder()
+    Model(setting, coder).words(words)
+    head = u(1, predicts, modelled_bits, base, 0) + u(2, scale) + u(4, columns, first_column)
+    return head + b"".join(plane(p.astype(np.uint8).tobytes()) for p in [raw, *low]) + coder.finish()
 
 
 # Records and archives -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from mixed_codec import mixed
 from quantised_codecs import PALETTE, SCALED, quantised
 from shared_places import CAST, PIECES, cast_from_f32, check_cast, check_pieces, parse_cast, parse_pieces, record_bytes
 
@@ -156,6 +157,8 @@ class Record:
         if codec == 9:
             must(self.blocks is not None, "block fields in a record that has no blocks")
             return block_fields(payload, self.blocks, chunk_bytes, offset)
+        if codec == 6:
+            return mixed(payload, self.dtype_name, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
 
     def decode_lossy(self, codec, payload, element_count, first_element):
