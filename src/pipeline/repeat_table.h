@@ -16,7 +16,7 @@ class RepeatTable {
   /// Bytes of a window: enough that those of weights of few distinct values differ.
   static constexpr size_t kWindowBytes = 32;
 
-  /// Memory: 14 to 28 bytes an entry.
+  /// Memory: 13 to 26 bytes an entry.
   explicit RepeatTable(uint64_t entry_max_count);
 
   /// Whether a window says nothing: bytes of period 8, as zeros are, are everywhere and cost next to nothing anyway.
