@@ -24,15 +24,20 @@ uint64_t EncodedChecksum(ByteSpan frame) {
   return Xxh3(head_and_payload_hash);
 }
 
-// Checks everything about a frame but its payload's content.
-Status CheckFrame(ByteSpan frame, const ChunkEntry& entry) {
+Status CheckSize(ByteSpan frame, const ChunkEntry& entry) {
   if (frame.size() < kFrameHeaderBytes) return Error{ErrorCode::kTruncated, 0, "a frame is cut off"};
   if (frame.size() != entry.frame_bytes || LoadLe<uint32_t>(frame.data()) != frame.size() - kFrameHeaderBytes) {
     return Error{ErrorCode::kCorrupt, 0, "a frame has another size than its chunk table says"};
   }
-  if (LoadLe<uint64_t>(frame.data() + kEncodedHashOffset) != EncodedChecksum(frame)) {
-    return Error{ErrorCode::kChecksumMismatch, kEncodedHashOffset, "a frame's stored bytes are damaged"};
-  }
+  return {};
+}
+
+Status CheckStoredBytes(ByteSpan frame) {
+  if (LoadLe<uint64_t>(frame.data() + kEncodedHashOffset) == EncodedChecksum(frame)) return {};
+  return Error{ErrorCode::kChecksumMismatch, kEncodedHashOffset, "a frame's stored bytes are damaged"};
+}
+
+Status CheckHeader(ByteSpan frame, const ChunkEntry& entry) {
   for (size_t i = kCodecOffset + 1; i < kDecodedHashOffset; ++i) {
     if (frame[i] != std::byte{0}) return Error{ErrorCode::kUnsupportedFeature, i, "a frame uses reserved bytes"};
   }
@@ -53,6 +58,27 @@ ChunkEntry FinishFrame(const EncodedChunk& encoded, uint64_t decoded_xxh3, Mutab
   StoreLe(frame.data() + kDecodedHashOffset, entry.decoded_xxh3);
   StoreLe(frame.data() + kEncodedHashOffset, EncodedChecksum(frame.first(entry.frame_bytes)));
   return entry;
+}
+
+// Decodes a frame of the right size, whose stored bytes may be damaged.
+Status DecodeSized(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch) {
+  FLYWEIGHT_TRY(CheckHeader(frame, entry));
+  if (readable_bytes < frame.size() + kDecodePaddingBytes) {
+    AlignedBuffer& padded = scratch.impl().padded;
+    padded.Resize(frame.size() + kDecodePaddingBytes);
+    std::memcpy(padded.data(), frame.data(), frame.size());
+    std::memset(padded.data() + frame.size(), 0, kDecodePaddingBytes);
+    frame = {padded.data(), frame.size()};
+  }
+  auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
+  FLYWEIGHT_ASSIGN(uint64_t checksum, DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes),
+                                                         target, scratch.impl()));
+  if (checksum != entry.decoded_xxh3) {
+    return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset,
+                 "a chunk's decoded bytes do not match their checksum"};
+  }
+  return {};
 }
 
 }  // namespace
@@ -79,25 +105,19 @@ ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSp
 }
 
 Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
-                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch) {
-  FLYWEIGHT_TRY(CheckFrame(frame, entry));
-  if (readable_bytes < frame.size() + kDecodePaddingBytes) {
-    AlignedBuffer& padded = scratch.impl().padded;
-    padded.Resize(frame.size() + kDecodePaddingBytes);
-    std::memcpy(padded.data(), frame.data(), frame.size());
-    std::memset(padded.data() + frame.size(), 0, kDecodePaddingBytes);
-    frame = {padded.data(), frame.size()};
-  }
-  auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
-  FLYWEIGHT_ASSIGN(uint64_t checksum, DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes),
-                                                         target, scratch.impl()));
-  if (checksum != entry.decoded_xxh3) {
-    return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset,
-                 "a chunk's decoded bytes do not match their checksum"};
-  }
-  return {};
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch, StoredCheck stored_check) {
+  FLYWEIGHT_TRY(CheckSize(frame, entry));
+  if (stored_check == StoredCheck::kAlways) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  Status decoded = DecodeSized(head, chunk_index, frame, readable_bytes, entry, target, scratch);
+  // Whatever decoding stumbled over, damage is the better explanation.
+  if (!decoded.ok() && stored_check == StoredCheck::kOnFailure) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  return decoded;
 }
 
-Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) { return CheckFrame(frame, entry); }
+Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) {
+  FLYWEIGHT_TRY(CheckSize(frame, entry));
+  FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  return CheckHeader(frame, entry);
+}
 
 }  // namespace flyweight
