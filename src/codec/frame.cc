@@ -93,7 +93,9 @@ ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan ch
     return EncodeLossyFrame(plan, chunk_index, chunk, frame, {restored.data(), chunk.size()}, scratch);
   }
   MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
-  return FinishFrame(EncodeChunk(plan.head, plan.level, chunk_index, chunk, payload, scratch.impl()), Xxh3(chunk),
+  // Hashing comes first: it reads a chunk as fast as memory gives it, and leaves it in the cache for what follows.
+  uint64_t decoded_xxh3 = Xxh3(chunk);
+  return FinishFrame(EncodeChunk(plan.head, plan.level, chunk_index, chunk, payload, scratch.impl()), decoded_xxh3,
                      frame);
 }
 

@@ -79,7 +79,7 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
     if (word_count >= kMinFloatWords) {
       side->transform = TransformId::kFloatFields;
       FLYWEIGHT_ASSIGN(side->floats, PlanFloatSide(source, offset, word_count, *layout, shape,
-                                                   ElementBytes(dtype) / word_bytes, scratch));
+                                                   ElementBytes(dtype) / word_bytes, level, scratch));
     }
   }
   plan.head.side = std::move(side);
