@@ -103,8 +103,8 @@ Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload
 
 }  // namespace
 
-EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
-                         CodecScratch::Impl& scratch) {
+EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
+                         MutableByteSpan payload, CodecScratch::Impl& scratch) {
   size_t element_bytes = ElementBytes(head.dtype);
   if (chunk.size() > element_bytes && IsConstant(chunk, element_bytes)) {
     std::memcpy(payload.data(), chunk.data(), element_bytes);
@@ -118,10 +118,10 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level, uint64_t chunk_index, By
   bool repetitive = LooksRepetitive(chunk);
   if (float_fields) {
     contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
-      return EncodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), chunk, target, scratch);
+      return EncodeFloatChunk(*head.side->floats, level, FirstWord(head, chunk_index), chunk, target, scratch);
     });
   }
-  if (!float_fields || small) {
+  if (!float_fields || (small && level != Level::kFast)) {
     bool rotate = IsFloat(head.dtype);
     contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);

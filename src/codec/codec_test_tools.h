@@ -24,10 +24,10 @@ inline ByteSpan ChunkOf(const RecordHead& head, ByteSpan content, uint64_t chunk
   return content.subspan(chunk_index * head.chunk_bytes, head.ChunkDecodedBytes(chunk_index));
 }
 
-inline Result<EncodedRecord> EncodeRecord(ByteSpan content, DType dtype, const Shape& shape, CodecScratch& scratch) {
+inline Result<EncodedRecord> EncodeRecord(ByteSpan content, DType dtype, const Shape& shape, CodecScratch& scratch,
+                                          Level level = Level::kBalanced) {
   EncodedRecord record;
-  FLYWEIGHT_ASSIGN(record.plan,
-                   PlanRecord(MemorySource(content), 0, content.size(), dtype, shape, Level::kBalanced, scratch));
+  FLYWEIGHT_ASSIGN(record.plan, PlanRecord(MemorySource(content), 0, content.size(), dtype, shape, level, scratch));
   for (uint64_t i = 0; i < record.plan.head.chunk_count; ++i) {
     ByteSpan chunk = ChunkOf(record.plan.head, content, i);
     Bytes frame(FrameBound(chunk.size()));

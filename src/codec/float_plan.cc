@@ -18,6 +18,8 @@ constexpr uint64_t kMinSide = 8;
 constexpr uint64_t kMinSampleWords = uint64_t{1} << 16;
 constexpr uint64_t kMaxSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kWantedSampleRows = 64;
+constexpr uint64_t kMinSegments = 32;
+constexpr uint64_t kUnshapedRowWords = 256;  ///< where there is nothing to re-centre
 constexpr uint64_t kSegmentWords = uint64_t{1} << 11;
 constexpr uint64_t kChunkWords = uint64_t{1} << 18;
 constexpr size_t kRunWords = 32;
@@ -58,11 +60,10 @@ std::vector<uint64_t> ColumnCandidates(const Shape& shape, uint64_t words_per_el
 }
 
 Result<HeadSample> TakeSample(const ByteSource& source, uint64_t offset, uint64_t word_count, uint64_t row_words,
-                              FloatLayout layout, CodecScratch::Impl& scratch) {
+                              uint64_t wanted_words, FloatLayout layout, CodecScratch::Impl& scratch) {
   const FloatLayoutInfo& info = Describe(layout);
   uint64_t row_count = word_count / row_words;
-  uint64_t wanted_words = std::clamp(row_words * kWantedSampleRows, kMinSampleWords, kMaxSampleWords);
-  uint64_t segment_rows = std::max<uint64_t>(1, kSegmentWords / row_words);
+  uint64_t segment_rows = std::max<uint64_t>(1, std::min(kSegmentWords, wanted_words / kMinSegments) / row_words);
   uint64_t segment_count = CeilDiv(wanted_words, segment_rows * row_words);
   if (segment_count * segment_rows >= row_count) segment_rows = row_count, segment_count = 1;
 
@@ -204,8 +205,12 @@ Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint6
   CodecScratch::Impl& scratch = codec_scratch.impl();
   std::vector<uint64_t> candidates;
   if (level != Level::kFast) candidates = ColumnCandidates(shape, words_per_element, word_count);
-  uint64_t row_words = candidates.empty() ? std::min(word_count, kSegmentWords) : candidates.front();
-  FLYWEIGHT_ASSIGN(HeadSample sample, TakeSample(source, offset, word_count, row_words, layout, scratch));
+  uint64_t row_words = kUnshapedRowWords, wanted_words = kTableSampleWords;
+  if (!candidates.empty()) {
+    row_words = candidates.front();
+    wanted_words = std::clamp(row_words * kWantedSampleRows, kMinSampleWords, kMaxSampleWords);
+  }
+  FLYWEIGHT_ASSIGN(HeadSample sample, TakeSample(source, offset, word_count, row_words, wanted_words, layout, scratch));
 
   FloatSide side;
   side.layout = layout;
