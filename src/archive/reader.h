@@ -117,10 +117,10 @@ class ArchiveReader {
   /// Reads one chunk and checks its checksum as it is stored, decoding nothing. Thread-safe.
   Status ScrubChunk(const OpenRecord& record, uint64_t chunk_index) const;
 
-  /// Reads and decodes one chunk into `target`, verifying both checksums. `target.size()` must be the chunk's decoded
-  /// bytes. Thread-safe with a scratch a thread.
-  Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target,
-                     CodecScratch& scratch) const;
+  /// Reads and decodes one chunk into `target`, verifying its checksums as DecodeFrame does. `target.size()` must be
+  /// the chunk's decoded bytes. Thread-safe with a scratch a thread.
+  Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target, CodecScratch& scratch,
+                     StoredCheck stored_check = StoredCheck::kOnFailure) const;
 
   /// Decodes bytes [begin, begin + target.size()) of an extent of any place, reading only the chunks it needs. Errors:
   /// kInvalidArgument where the range is not inside the extent; those of DecodeChunk.

@@ -110,7 +110,7 @@ Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const 
 }
 
 Status ArchiveReader::DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target,
-                                  CodecScratch& scratch) const {
+                                  CodecScratch& scratch, StoredCheck stored_check) const {
   auto index = static_cast<size_t>(chunk_index);
   const ChunkEntry& entry = record.table[index];
   uint64_t offset = record.frame_offsets[index];
@@ -119,13 +119,14 @@ Status ArchiveReader::DecodeChunk(const OpenRecord& record, uint64_t chunk_index
   if (!memory.empty()) {
     ByteSpan readable = memory.subspan(static_cast<size_t>(offset));
     status = DecodeFrame(record.head, chunk_index, readable.first(entry.frame_bytes), readable.size(), entry, target,
-                         scratch);
+                         scratch, stored_check);
   } else {
     AlignedBuffer& buffer = ThreadBuffers().frame;
     buffer.Resize(entry.frame_bytes + kDecodePaddingBytes);
     MutableByteSpan frame(buffer.data(), entry.frame_bytes);
     FLYWEIGHT_TRY(source_->ReadAt(offset, frame));
-    status = DecodeFrame(record.head, chunk_index, frame, frame.size() + kDecodePaddingBytes, entry, target, scratch);
+    status = DecodeFrame(record.head, chunk_index, frame, frame.size() + kDecodePaddingBytes, entry, target, scratch,
+                         stored_check);
   }
   if (status.ok()) return status;
   return WithContext(Shift(status.take_error(), offset), "chunk " + std::to_string(chunk_index));

@@ -208,7 +208,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
   bool repetitive = LooksRepetitive(chunk) || (head.side->blocks && BlocksRepeat(*head.side->blocks->layout, chunk));
   if (float_fields) {
     contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
-      return EncodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), chunk, target, scratch);
+      return EncodeFloatChunk(*head.side->floats, level, FirstWord(head, chunk_index), chunk, target, scratch);
     });
   }
   if (head.side->blocks) {
@@ -217,7 +217,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
     });
   }
   bool is_structured = float_fields || in_classes || head.side->blocks;
-  if (!is_structured || small) {
+  if (!is_structured || (small && level != Level::kFast)) {
     bool rotate = IsFloat(head.dtype);
     contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);

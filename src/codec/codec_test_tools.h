@@ -41,9 +41,9 @@ inline Result<EncodedRecord> EncodeRecord(ByteSpan content, DType dtype, const S
 
 /// Decodes a frame behind which nothing may be read.
 inline Result<Bytes> DecodeChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, const ChunkEntry& entry,
-                                 CodecScratch& scratch) {
+                                 CodecScratch& scratch, StoredCheck stored_check = StoredCheck::kOnFailure) {
   Bytes chunk(head.ChunkDecodedBytes(chunk_index), std::byte{0xA5});
-  FLYWEIGHT_TRY(DecodeFrame(head, chunk_index, frame, frame.size(), entry, chunk, scratch));
+  FLYWEIGHT_TRY(DecodeFrame(head, chunk_index, frame, frame.size(), entry, chunk, scratch, stored_check));
   return chunk;
 }
 
@@ -65,10 +65,10 @@ inline uint8_t CodecOf(const Bytes& frame) { return static_cast<uint8_t>(frame[4
 /// was changed is wrong.
 inline void FixFrame(Bytes& frame) {
   StoreLe(frame.data(), static_cast<uint32_t>(frame.size() - kFrameHeaderBytes));
-  ByteWriter hashed;
-  hashed.Append(ByteSpan(frame).first(16));
-  hashed.Write(Xxh3(ByteSpan(frame).subspan(kFrameHeaderBytes)));
-  StoreLe(frame.data() + 16, Xxh3(hashed.bytes()));
+  std::byte hashed[kFrameHeaderBytes];
+  std::copy_n(frame.begin(), 16, hashed);
+  StoreLe(hashed + 16, Xxh3(ByteSpan(frame).subspan(kFrameHeaderBytes)));
+  StoreLe(frame.data() + 16, Xxh3(hashed));
 }
 
 inline Bytes MakeFrame(uint8_t codec, ByteSpan payload, ByteSpan decoded) {

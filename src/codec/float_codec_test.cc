@@ -25,7 +25,8 @@ using test::Random;
 FloatSide PlanSide(const Bytes& content, FloatLayout layout, const Shape& shape = {}) {
   CodecScratch scratch;
   uint64_t word_count = content.size() / Describe(layout).word_bytes;
-  Result<FloatSide> side = PlanFloatSide(MemorySource(content), 0, word_count, layout, shape, 1, scratch);
+  Result<FloatSide> side =
+      PlanFloatSide(MemorySource(content), 0, word_count, layout, shape, 1, Level::kBalanced, scratch);
   EXPECT_THAT(side, IsOk());
   return std::move(side).value();
 }
@@ -33,7 +34,7 @@ FloatSide PlanSide(const Bytes& content, FloatLayout layout, const Shape& shape 
 Bytes Encode(const FloatSide& side, uint64_t first_word, const Bytes& chunk) {
   CodecScratch scratch;
   Bytes payload(4 * chunk.size() + 4096);
-  payload.resize(EncodeFloatChunk(side, first_word, chunk, payload, scratch.impl()));
+  payload.resize(EncodeFloatChunk(side, Level::kBalanced, first_word, chunk, payload, scratch.impl()));
   EXPECT_FALSE(payload.empty());
   return payload;
 }
@@ -153,7 +154,7 @@ TEST_P(FloatCodec, GivesUpWhereThePayloadHasNoRoom) {
   CodecScratch scratch;
   for (size_t room : {size_t{0}, size_t{1}, size_t{271}, size_t{1000}, needed / 2, needed - 1}) {
     Bytes payload(room);
-    EXPECT_EQ(EncodeFloatChunk(side, 0, chunk, payload, scratch.impl()), 0U) << room;
+    EXPECT_EQ(EncodeFloatChunk(side, Level::kBalanced, 0, chunk, payload, scratch.impl()), 0U) << room;
   }
 }
 

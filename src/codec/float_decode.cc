@@ -15,6 +15,8 @@ namespace {
 
 constexpr uint32_t kOwnTable = 1;
 constexpr size_t kMaxLowPlanes = 2;
+// Of words decoded at a time: few enough for a CPU to hash one batch while it decodes the next.
+constexpr size_t kBatchBytes = 4096;
 
 // A payload taken apart and checked for size, and what decoding it needs.
 struct Decoding {
@@ -48,7 +50,7 @@ Status ReadRowShifts(ReadCursor& cursor, uint64_t first_word, Decoding& d) {
 
 void PrepareShifts(uint64_t first_word, Decoding& d) {
   if (!d.side.shifted()) return;
-  d.scratch.shifts.Resize(kHeadBatch * kHeadIteration);
+  d.scratch.shifts.Resize(kBatchBytes / d.info.word_bytes);
   d.shifts = {d.side.by_rows ? d.scratch.row_shifts.data() : nullptr,
               d.side.by_columns ? d.side.column_shifts.data() : nullptr, d.side.column_count, first_word};
 }
@@ -124,11 +126,15 @@ void DecodeBatch(const Decoding& d, DecodeHeadsFunction decode, size_t first, si
     d.shifts.Expand(first_word, word_count, d.scratch.shifts.as<uint8_t>());
     args.shifts = d.scratch.shifts.as<uint8_t>();
   }
+  const std::byte* low[kMaxLowPlanes];
+  for (size_t p = 0; p < d.info.low_plane_count; ++p) {
+    low[p] = d.low[p] + first_word;
+    args.ahead.low[p] = reinterpret_cast<const uint8_t*>(low[p]);
+  }
+  if (merge) args.ahead.words = reinterpret_cast<const uint8_t*>(target);
   decode(args);
   args.rest += count * d.rest_per_iteration();
   if (!merge) return;
-  const std::byte* low[kMaxLowPlanes];
-  for (size_t p = 0; p < d.info.low_plane_count; ++p) low[p] = d.low[p] + first_word;
   MergeFloats(d.side.layout, d.scratch.heads.data(), low, word_count, target);
 }
 
@@ -168,14 +174,17 @@ Status DecodeLastIteration(const Decoding& d, DecodeHeadsFunction decode, const 
 Status DecodeCodedWords(Decoding& d, Xxh3Stream& checksum, std::byte* words) {
   DecodeHeadsFunction decode = kDecodeHeads[static_cast<size_t>(d.side.head_kind())].Pick();
   DecodeHeadsArgs args{d.coder, &d.states, {}, {}, AsUint8(d.rest), nullptr, nullptr, 0};
+  args.ahead.low_count = d.info.low_plane_count;
+  args.ahead.word_bytes = d.info.word_bytes;
   for (size_t s = 0; s < kHeadStreams; ++s) {
     args.streams[s] = AsUint8(d.streams[s]);
     args.stream_ends[s] = AsUint8(d.streams[s]) + d.streams[s].size();
   }
   PatchReader patches(d.patches, d.info, *d.table);
   const size_t word_bytes = d.info.word_bytes;
+  const size_t batch = kBatchBytes / (kHeadIteration * word_bytes);
   for (size_t first = 0; first < d.iterations;) {
-    size_t count = std::min(kHeadBatch, d.iterations - 1 - first);
+    size_t count = std::min(batch, d.iterations - 1 - first);
     if (count != 0) {
       DecodeBatch(d, decode, first, count, args, words);
     } else {
@@ -203,7 +212,7 @@ Status DecodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan pay
   std::optional<HeadTable> own;
   std::optional<HeadCoder> own_coder;
   FLYWEIGHT_TRY(TakeApart(payload, first_word, own, own_coder, d));
-  scratch.heads.Resize(kHeadBatch * kHeadIteration * info.head_bytes);
+  scratch.heads.Resize(kBatchBytes / info.word_bytes * info.head_bytes);
   Xxh3Stream hash;
   if (d.iterations != 0) {
     FLYWEIGHT_TRY(DecodeCodedWords(d, hash, chunk.data()));

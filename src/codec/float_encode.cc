@@ -177,8 +177,8 @@ void AppendLowPlanes(const Encoding& e, size_t low_stride, Appender& out) {
 
 }  // namespace
 
-size_t EncodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan chunk, MutableByteSpan payload,
-                        CodecScratch::Impl& scratch) {
+size_t EncodeFloatChunk(const FloatSide& side, Level level, uint64_t first_word, ByteSpan chunk,
+                        MutableByteSpan payload, CodecScratch::Impl& scratch) {
   const FloatLayoutInfo& info = Describe(side.layout);
   size_t word_count = chunk.size() / info.word_bytes;
   Encoding e{side, scratch, word_count, word_count / kHeadIteration, chunk.data(), {}};
@@ -189,7 +189,8 @@ size_t EncodeFloatChunk(const FloatSide& side, uint64_t first_word, ByteSpan chu
     e.heads = scratch.heads.data();
   }
   PrepareShifts(first_word, e);
-  std::optional<HeadTable> own = OwnTable(e);
+  std::optional<HeadTable> own;
+  if (level != Level::kFast) own = OwnTable(e);
   std::optional<HeadCoder> own_coder;
   if (own) own_coder.emplace(*own);
   const HeadCoder& coder = own ? *own_coder : *side.coder;

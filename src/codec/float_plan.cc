@@ -15,14 +15,18 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kMinSide = 8;
-constexpr uint64_t kMinSampleWords = uint64_t{1} << 20;
-constexpr uint64_t kMaxSampleWords = uint64_t{1} << 22;
+constexpr uint64_t kMinSampleWords = uint64_t{1} << 16;
+constexpr uint64_t kMaxSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kWantedSampleRows = 64;
-constexpr uint64_t kSegmentWords = uint64_t{1} << 15;
+constexpr uint64_t kMinSegments = 32;
+constexpr uint64_t kUnshapedRowWords = 256;  ///< where there is nothing to re-centre
+constexpr uint64_t kSegmentWords = uint64_t{1} << 11;
 constexpr uint64_t kChunkWords = uint64_t{1} << 18;
 constexpr size_t kRunWords = 32;
 constexpr size_t kModeSampleWords = size_t{1} << 13;
-constexpr size_t kTableSampleWords = size_t{1} << 15;
+constexpr size_t kTableSampleWords = size_t{1} << 14;
+// Scales are rounded to powers of two against their median, which a part of them gives well enough.
+constexpr size_t kMedianSample = 1024;
 
 // Heads of whole rows (of the widest matrix), taken in segments spread over the tensor.
 struct HeadSample {
@@ -56,11 +60,10 @@ std::vector<uint64_t> ColumnCandidates(const Shape& shape, uint64_t words_per_el
 }
 
 Result<HeadSample> TakeSample(const ByteSource& source, uint64_t offset, uint64_t word_count, uint64_t row_words,
-                              FloatLayout layout, CodecScratch::Impl& scratch) {
+                              uint64_t wanted_words, FloatLayout layout, CodecScratch::Impl& scratch) {
   const FloatLayoutInfo& info = Describe(layout);
   uint64_t row_count = word_count / row_words;
-  uint64_t wanted_words = std::clamp(row_words * kWantedSampleRows, kMinSampleWords, kMaxSampleWords);
-  uint64_t segment_rows = std::max<uint64_t>(1, kSegmentWords / row_words);
+  uint64_t segment_rows = std::max<uint64_t>(1, std::min(kSegmentWords, wanted_words / kMinSegments) / row_words);
   uint64_t segment_count = CeilDiv(wanted_words, segment_rows * row_words);
   if (segment_count * segment_rows >= row_count) segment_rows = row_count, segment_count = 1;
 
@@ -100,6 +103,13 @@ struct Scales {
   float row_reference = 0;
 };
 
+float MedianOfSome(const std::vector<float>& values) {
+  size_t step = std::max<size_t>(1, CeilDiv(values.size(), kMedianSample));
+  std::vector<float> some;
+  for (size_t i = 0; i < values.size(); i += step) some.push_back(values[i]);
+  return PositiveMedian(some);
+}
+
 Scales MeasureScales(const HeadSample& sample, uint64_t columns, CodecScratch::Impl& scratch) {
   uint64_t row_count = sample.word_count / columns;
   scratch.column_sums.assign(columns, 0.0F);
@@ -110,11 +120,9 @@ Scales MeasureScales(const HeadSample& sample, uint64_t columns, CodecScratch::I
     AddMagnitudes(heads, sample.head_bytes, columns, scratch.column_sums.data());
   }
   Scales scales;
-  std::vector<float> sorted = scratch.row_means;
-  scales.row_reference = PositiveMedian(sorted);
+  scales.row_reference = MedianOfSome(scratch.row_means);
   for (float mean : scratch.row_means) scales.rows.push_back(ShiftOf(mean, scales.row_reference));
-  sorted = scratch.column_sums;
-  float column_reference = PositiveMedian(sorted);
+  float column_reference = MedianOfSome(scratch.column_sums);
   for (float sum : scratch.column_sums) scales.columns.push_back(ShiftOf(sum, column_reference));
   return scales;
 }
@@ -192,11 +200,17 @@ void ChooseTable(const HeadSample& sample, const Scales& scales, FloatSide& side
 }  // namespace
 
 Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout,
-                                const Shape& shape, uint64_t words_per_element, CodecScratch& codec_scratch) {
+                                const Shape& shape, uint64_t words_per_element, Level level,
+                                CodecScratch& codec_scratch) {
   CodecScratch::Impl& scratch = codec_scratch.impl();
-  std::vector<uint64_t> candidates = ColumnCandidates(shape, words_per_element, word_count);
-  uint64_t row_words = candidates.empty() ? std::min(word_count, kSegmentWords) : candidates.front();
-  FLYWEIGHT_ASSIGN(HeadSample sample, TakeSample(source, offset, word_count, row_words, layout, scratch));
+  std::vector<uint64_t> candidates;
+  if (level != Level::kFast) candidates = ColumnCandidates(shape, words_per_element, word_count);
+  uint64_t row_words = kUnshapedRowWords, wanted_words = kTableSampleWords;
+  if (!candidates.empty()) {
+    row_words = candidates.front();
+    wanted_words = std::clamp(row_words * kWantedSampleRows, kMinSampleWords, kMaxSampleWords);
+  }
+  FLYWEIGHT_ASSIGN(HeadSample sample, TakeSample(source, offset, word_count, row_words, wanted_words, layout, scratch));
 
   FloatSide side;
   side.layout = layout;

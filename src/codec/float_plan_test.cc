@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/codec_id.h"
 #include "codec/codec_test_tools.h"
 #include "codec/record_side.h"
 #include "simd/isa.h"
@@ -108,6 +109,34 @@ TEST_P(FloatPlan, RecentresByBothWhereBothDiffer) {
   RecordPlan plan = PlanAndRoundTrip(content, {kRows, kColumns});
   EXPECT_TRUE(SideOf(plan).by_rows);
   EXPECT_TRUE(SideOf(plan).by_columns);
+}
+
+TEST_P(FloatPlan, OfTheFastLevelRecentresNothing) {
+  Bytes content = ScaledMatrix(GetParam(), kRows, kColumns, Alternating, Alternating);
+  CodecScratch scratch;
+  Result<test::EncodedRecord> record =
+      test::EncodeRecord(content, GetParam(), {kRows, kColumns}, scratch, Level::kFast);
+  ASSERT_THAT(record, IsOk());
+  EXPECT_FALSE(SideOf(record.value().plan).shifted());
+  EXPECT_EQ(test::CodecOf(record.value().frames[0]), static_cast<uint8_t>(CodecId::kFloat));
+  Result<Bytes> decoded = test::DecodeRecord(record.value(), scratch);
+  ASSERT_THAT(decoded, IsOk());
+  EXPECT_TRUE(decoded.value() == content);
+}
+
+TEST_P(FloatPlan, OfTheFastLevelGivesEveryChunkTheSameTable) {
+  // Halves of scales so different that a chunk of either has its own table at other levels.
+  size_t rows = 2 * ChunkBytesFor(GetParam()) / ElementBytes(GetParam()) / kColumns;
+  auto halves = [&](size_t row) { return row < rows / 2 ? 0 : -6; };
+  Bytes content = ScaledMatrix(GetParam(), rows, kColumns, halves, Same);
+  CodecScratch scratch;
+  for (Level level : {Level::kFast, Level::kBalanced}) {
+    Result<test::EncodedRecord> record = test::EncodeRecord(content, GetParam(), {}, scratch, level);
+    ASSERT_THAT(record, IsOk());
+    uint32_t flags = LoadLe<uint32_t>(record.value().frames[0].data() + kFrameHeaderBytes);
+    EXPECT_EQ(flags, level == Level::kFast ? 0U : 1U);
+    EXPECT_TRUE(test::DecodeRecord(record.value(), scratch).value() == content);
+  }
 }
 
 TEST_P(FloatPlan, ReadsAConvolutionAsTheMatrixThatFitsBetter) {

@@ -34,7 +34,7 @@ struct FloatSide {
 /// Chooses the side information from a sample of the words of `source` at [offset, offset + word_count words). `shape`
 /// is that of the elements; `words_per_element` is 2 for complex numbers. Deterministic. Errors: those of reading.
 Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint64_t word_count, FloatLayout layout,
-                                const Shape& shape, uint64_t words_per_element, CodecScratch& scratch);
+                                const Shape& shape, uint64_t words_per_element, Level level, CodecScratch& scratch);
 
 void WriteFloatSide(const FloatSide& side, ZstdCoder& zstd, ByteWriter& writer);
 

@@ -24,15 +24,20 @@ uint64_t EncodedChecksum(ByteSpan frame) {
   return Xxh3(head_and_payload_hash);
 }
 
-// Checks everything about a frame but its payload's content.
-Status CheckFrame(ByteSpan frame, const ChunkEntry& entry) {
+Status CheckSize(ByteSpan frame, const ChunkEntry& entry) {
   if (frame.size() < kFrameHeaderBytes) return Error{ErrorCode::kTruncated, 0, "a frame is cut off"};
   if (frame.size() != entry.frame_bytes || LoadLe<uint32_t>(frame.data()) != frame.size() - kFrameHeaderBytes) {
     return Error{ErrorCode::kCorrupt, 0, "a frame has another size than its chunk table says"};
   }
-  if (LoadLe<uint64_t>(frame.data() + kEncodedHashOffset) != EncodedChecksum(frame)) {
-    return Error{ErrorCode::kChecksumMismatch, kEncodedHashOffset, "a frame's stored bytes are damaged"};
-  }
+  return {};
+}
+
+Status CheckStoredBytes(ByteSpan frame) {
+  if (LoadLe<uint64_t>(frame.data() + kEncodedHashOffset) == EncodedChecksum(frame)) return {};
+  return Error{ErrorCode::kChecksumMismatch, kEncodedHashOffset, "a frame's stored bytes are damaged"};
+}
+
+Status CheckHeader(ByteSpan frame, const ChunkEntry& entry) {
   for (size_t i = kCodecOffset + 1; i < kDecodedHashOffset; ++i) {
     if (frame[i] != std::byte{0}) return Error{ErrorCode::kUnsupportedFeature, i, "a frame uses reserved bytes"};
   }
@@ -55,32 +60,10 @@ ChunkEntry FinishFrame(const EncodedChunk& encoded, uint64_t decoded_xxh3, Mutab
   return entry;
 }
 
-}  // namespace
-
-uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
-
-ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
-                       CodecScratch& scratch) {
-  if (plan.head.side->lossy) {
-    AlignedBuffer& restored = scratch.impl().restored;
-    restored.Resize(chunk.size());
-    return EncodeLossyFrame(plan, chunk_index, chunk, frame, {restored.data(), chunk.size()}, scratch);
-  }
-  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
-  return FinishFrame(EncodeChunk(plan.head, plan.level, chunk_index, chunk, payload, scratch.impl()), Xxh3(chunk),
-                     frame);
-}
-
-ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
-                            MutableByteSpan restored, CodecScratch& scratch) {
-  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
-  EncodedChunk encoded = EncodeLossyChunk(plan.head, chunk_index, chunk, payload, restored, scratch.impl());
-  return FinishFrame(encoded, Xxh3(restored), frame);
-}
-
-Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+// Decodes a frame of the right size, whose stored bytes may be damaged.
+Status DecodeSized(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
                    const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch) {
-  FLYWEIGHT_TRY(CheckFrame(frame, entry));
+  FLYWEIGHT_TRY(CheckHeader(frame, entry));
   if (readable_bytes < frame.size() + kDecodePaddingBytes) {
     AlignedBuffer& padded = scratch.impl().padded;
     padded.Resize(frame.size() + kDecodePaddingBytes);
@@ -98,6 +81,45 @@ Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame,
   return {};
 }
 
-Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) { return CheckFrame(frame, entry); }
+}  // namespace
+
+uint64_t FrameBound(uint64_t decoded_bytes) { return kFrameHeaderBytes + decoded_bytes + kPayloadSlackBytes; }
+
+ChunkEntry EncodeFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                       CodecScratch& scratch) {
+  if (plan.head.side->lossy) {
+    AlignedBuffer& restored = scratch.impl().restored;
+    restored.Resize(chunk.size());
+    return EncodeLossyFrame(plan, chunk_index, chunk, frame, {restored.data(), chunk.size()}, scratch);
+  }
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
+  // Hashing comes first: it reads a chunk as fast as memory gives it, and leaves it in the cache for what follows.
+  uint64_t decoded_xxh3 = Xxh3(chunk);
+  return FinishFrame(EncodeChunk(plan.head, plan.level, chunk_index, chunk, payload, scratch.impl()), decoded_xxh3,
+                     frame);
+}
+
+ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan frame,
+                            MutableByteSpan restored, CodecScratch& scratch) {
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
+  EncodedChunk encoded = EncodeLossyChunk(plan.head, chunk_index, chunk, payload, restored, scratch.impl());
+  return FinishFrame(encoded, Xxh3(restored), frame);
+}
+
+Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch, StoredCheck stored_check) {
+  FLYWEIGHT_TRY(CheckSize(frame, entry));
+  if (stored_check == StoredCheck::kAlways) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  Status decoded = DecodeSized(head, chunk_index, frame, readable_bytes, entry, target, scratch);
+  // Whatever decoding stumbled over, damage is the better explanation.
+  if (!decoded.ok() && stored_check == StoredCheck::kOnFailure) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  return decoded;
+}
+
+Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) {
+  FLYWEIGHT_TRY(CheckSize(frame, entry));
+  FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  return CheckHeader(frame, entry);
+}
 
 }  // namespace flyweight

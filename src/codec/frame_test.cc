@@ -20,6 +20,7 @@ using test::FixFrame;
 using test::IsOk;
 using test::Pattern;
 using test::Random;
+using testing::HasSubstr;
 using testing::Not;
 
 // A small record with the codec that its content asks for.
@@ -51,9 +52,10 @@ EncodedRecord Encode(const Content& content) {
   return std::move(record).value();
 }
 
-Result<Bytes> Decode(const EncodedRecord& record, const Bytes& frame, const ChunkEntry& entry) {
+Result<Bytes> Decode(const EncodedRecord& record, const Bytes& frame, const ChunkEntry& entry,
+                     StoredCheck stored_check = StoredCheck::kOnFailure) {
   CodecScratch scratch;
-  return test::DecodeChunk(record.plan.head, 0, frame, entry, scratch);
+  return test::DecodeChunk(record.plan.head, 0, frame, entry, scratch, stored_check);
 }
 
 class Frame : public testing::TestWithParam<Content> {
@@ -78,8 +80,30 @@ TEST_P(Frame, IsRefusedWithAnyBitFlipped) {
     Bytes flipped = frame();
     flipped[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
     ASSERT_THAT(ScrubFrame(flipped, entry()), Not(IsOk())) << bit;
-    ASSERT_THAT(Decode(record_, flipped, entry()), Not(IsOk())) << bit;
+    ASSERT_THAT(Decode(record_, flipped, entry(), StoredCheck::kAlways), Not(IsOk())) << bit;
   }
+}
+
+TEST_P(Frame, WithAnyBitFlippedIsDamagedOrHoldsTheSame) {
+  size_t step = frame().size() < 1000 ? 1 : 7;
+  for (size_t bit = 0; bit < 8 * frame().size(); bit += step) {
+    Bytes flipped = frame();
+    flipped[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+    Result<Bytes> decoded = Decode(record_, flipped, entry());
+    if (decoded.ok()) {
+      ASSERT_TRUE(decoded.value() == GetParam().bytes) << bit;
+    } else if (bit >= 8 * sizeof(uint32_t)) {  // before lies the size, which is checked first
+      ASSERT_THAT(decoded, FailsWith(ErrorCode::kChecksumMismatch)) << bit;
+      ASSERT_THAT(decoded.error().message, HasSubstr("stored bytes are damaged")) << bit;
+    }
+  }
+}
+
+TEST_P(Frame, IsDecodedWithoutItsStoredChecksumUnlessAskedTo) {
+  Bytes flipped = frame();
+  flipped[16] ^= std::byte{1};
+  EXPECT_THAT(Decode(record_, flipped, entry()), IsOk());
+  EXPECT_THAT(Decode(record_, flipped, entry(), StoredCheck::kAlways), FailsWith(ErrorCode::kChecksumMismatch));
 }
 
 TEST_P(Frame, IsRefusedWhenCutOffAnywhereOrTooLong) {

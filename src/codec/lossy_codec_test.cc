@@ -253,7 +253,8 @@ TEST(HostileLossyPayload, AnyFlippedBitIsNoticed) {
     for (int round = 0; round < 400; ++round) {
       size_t bit = random.Below(frame.size() * 8);
       frame[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
-      EXPECT_FALSE(DecodeChunk(lossy.record.plan.head, 0, frame, lossy.record.table[0], scratch).ok());
+      EXPECT_FALSE(
+          DecodeChunk(lossy.record.plan.head, 0, frame, lossy.record.table[0], scratch, StoredCheck::kAlways).ok());
       // Where the checksum of the encoded bytes is made right, that of the decoded ones is left: what it lets pass is
       // what went in.
       Bytes fixed = frame;

@@ -105,12 +105,20 @@ Result<std::vector<ChunkEntry>> ParseChunkTable(const RecordHead& head, ByteSpan
 /// xxh3 of the head's bytes followed by those of the chunk table.
 uint64_t RecordCheck(ByteSpan head_bytes, ByteSpan table_bytes);
 
+/// When decoding compares a frame's stored bytes with their checksum. The decoded bytes are always compared with
+/// theirs, so where these are right the other only tells that a byte is damaged on which nothing depends.
+enum class StoredCheck : uint8_t {
+  kOnFailure,  ///< only to say why decoding failed: a third less to read
+  kAlways,
+};
+
 /// Decodes one frame into `target` and checks it against `entry`. `readable_bytes` (>= frame.size()) says how far
 /// memory behind frame.data() may be read; with frame.size() + kDecodePaddingBytes a copy is saved. Precondition:
 /// target.size() == head.ChunkDecodedBytes(chunk_index). Errors: kTruncated, kCorrupt, kChecksumMismatch,
 /// kUnsupportedFeature; target's content is then undefined.
 Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
-                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch);
+                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch,
+                   StoredCheck stored_check = StoredCheck::kOnFailure);
 
 /// Checks a frame's header and the checksum of its encoded bytes without decoding it. Errors: kTruncated, kCorrupt,
 /// kChecksumMismatch.

@@ -49,6 +49,7 @@ struct Content {
   uint64_t size_bytes;
   DType dtype;
   const Shape& shape;
+  Level level;
 };
 
 Status PlanFloats(const Content& content, CodecScratch& scratch, RecordHead::Side& side) {
@@ -59,7 +60,7 @@ Status PlanFloats(const Content& content, CodecScratch& scratch, RecordHead::Sid
   if (word_count < kMinFloatWords) return {};
   side.transform = TransformId::kFloatFields;
   FLYWEIGHT_ASSIGN(side.floats, PlanFloatSide(content.source, content.offset, word_count, *layout, content.shape,
-                                              ElementBytes(content.dtype) / word_bytes, scratch));
+                                              ElementBytes(content.dtype) / word_bytes, content.level, scratch));
   return {};
 }
 
@@ -118,7 +119,7 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
   if (side->classes) {
     side->transform = TransformId::kClasses;
   } else {
-    FLYWEIGHT_TRY(PlanFloats({source, offset, size_bytes, dtype, shape}, scratch, *side));
+    FLYWEIGHT_TRY(PlanFloats({source, offset, size_bytes, dtype, shape, level}, scratch, *side));
   }
   if (level == Level::kMax) {
     FLYWEIGHT_ASSIGN(side->hint_columns, PlanMixedColumns(source, offset, size_bytes, dtype, shape, scratch.impl()));
@@ -133,7 +134,7 @@ Result<RecordPlan> PlanRecord(const ByteSource& source, uint64_t offset, uint64_
 Result<RecordPlan> PlanHalves(const ByteSource& source, DType dtype, const Shape& shape, CodecScratch& scratch) {
   auto side = std::make_shared<RecordHead::Side>();
   side->first_codecs_only = true;
-  FLYWEIGHT_TRY(PlanFloats({source, 0, source.size(), dtype, shape}, scratch, *side));
+  FLYWEIGHT_TRY(PlanFloats({source, 0, source.size(), dtype, shape, Level::kBalanced}, scratch, *side));
   return FinishPlan(dtype, source.size(), Level::kBalanced, std::move(side), scratch);
 }
 

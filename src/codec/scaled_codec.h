@@ -19,8 +19,8 @@ struct ScaledPlace {
 };
 
 /// Encodes a chunk whose elements are integers times a scale, one scale for the chunk or for each group (docs/format.md
-/// section 3.10). A few windows decide whether the chunk is looked at at all, so that other floats cost next to nothing.
-/// Returns the payload's bytes, or 0 where the chunk is of another kind or they do not fit.
+/// section 3.10). A few windows decide whether the chunk is looked at at all, so that other floats cost next to
+/// nothing. Returns the payload's bytes, or 0 where the chunk is of another kind or they do not fit.
 size_t EncodeScaledChunk(ScaledWord word, const ScaledPlace& place, ByteSpan chunk, MutableByteSpan payload,
                          CodecScratch::Impl& scratch);
 

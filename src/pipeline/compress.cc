@@ -49,6 +49,7 @@ Status CompareWithSource(const ByteSource& archive, const Expected& expected, Th
   std::vector<AlignedBuffer> source_chunks(pool.thread_count());
   DecodeOptions options;
   options.check_sha256 = false;  // every byte is compared
+  options.stored_check = StoredCheck::kAlways;
   options.visit = [&](size_t file, uint64_t offset, ByteSpan chunk, size_t worker) -> Status {
     if (chunk.empty()) return Status::Ok();
     FLYWEIGHT_ASSIGN(std::shared_ptr<const Content> content, contents.Open(file));

@@ -178,7 +178,7 @@ class Decoder {
       const OpenRecord& record = ItemOf(step.item).record;
       file_offset += step.chunk * record.head.chunk_bytes;
       MutableByteSpan target = Target(step, file_offset, record.head.ChunkDecodedBytes(step.chunk));
-      Status status = reader_.DecodeChunk(record, step.chunk, target, scratch_[worker]);
+      Status status = reader_.DecodeChunk(record, step.chunk, target, scratch_[worker], options_.stored_check);
       if (!status.ok() && options_.lose) {
         Lose(step.item, file_offset - places_[step.item].offset, target.size(), status.error().message);
         std::ranges::fill(target, std::byte{0});

@@ -25,6 +25,7 @@ struct DecodeOptions {
   MutableByteSpan memory;      ///< chunks of a single file are decoded straight into here, where it is not empty
   bool check_sha256 = true;    ///< the files', where the archive has them
   bool check_digests = false;  ///< those of the tensors, where the archive has them
+  StoredCheck stored_check = StoredCheck::kOnFailure;
   /// Sees each chunk once, on any worker, in any order.
   std::function<Status(size_t file, uint64_t file_offset, ByteSpan chunk, size_t worker)> visit;
   /// Sees all chunks in order, one at a time.

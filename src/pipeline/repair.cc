@@ -44,6 +44,7 @@ Status VerifyWhole(const ByteSource& archive, ThreadPool& pool, ProgressMeter& p
   }
   DecodeOptions options;
   options.check_digests = true;
+  options.stored_check = StoredCheck::kAlways;
   progress.SetStage("verify");
   FLYWEIGHT_TRY(DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
   RepairReport parity;

@@ -111,7 +111,7 @@ Status VerifySample(const ArchiveReader& reader, const VerifyOptions& options, T
   auto decode = [&](const OpenRecord& record, uint64_t chunk, size_t worker) {
     auto size = static_cast<size_t>(record.head.ChunkDecodedBytes(chunk));
     buffers[worker].Resize(size);
-    return reader.DecodeChunk(record, chunk, {buffers[worker].data(), size}, scratch[worker]);
+    return reader.DecodeChunk(record, chunk, {buffers[worker].data(), size}, scratch[worker], StoredCheck::kAlways);
   };
   StoredChunks chunks(reader);
   FLYWEIGHT_ASSIGN(summary.chunk_count, chunks.Visit(pool, progress, is_chosen, decode, summary.checked_count));
@@ -123,6 +123,7 @@ Status VerifyFull(const InputEndpoint& input, const ArchiveReader& reader, Threa
   if (input.parts != nullptr) FLYWEIGHT_TRY(input.parts->VerifyParts({}));
   DecodeOptions options;
   options.check_digests = true;
+  options.stored_check = StoredCheck::kAlways;
   FLYWEIGHT_ASSIGN(summary.chunk_count, DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
   summary.checked_count = summary.chunk_count;
   return CheckParityArea(*input.source, pool, summary);

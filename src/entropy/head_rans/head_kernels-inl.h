@@ -18,8 +18,8 @@ struct Head16 {
     exponents = Pack16(ShiftRight16<8>(a), ShiftRight16<8>(b));
     tails = Pack16(EvenBytes(a), EvenBytes(b));
   }
-  static inline void StoreFields(uint8_t* block, size_t half, Vec exponents, Vec bits, Vec rest) {
-    Vec tails = TopBit(bits, rest);
+  static inline void StoreFields(uint8_t* block, size_t half, Vec exponents, Vec clear_bits, Vec rest) {
+    Vec tails = NegatedTopBit(clear_bits, rest);
     Store(block + 2 * (kVecBytes / 2 * half), RotateRight16(UnpackLow8(tails, exponents)));
     Store(block + 2 * (32 + kVecBytes / 2 * half), RotateRight16(UnpackHigh8(tails, exponents)));
   }
@@ -61,10 +61,10 @@ struct Head8 {
     tails = LoadElements(block, half);
     exponents = And(ShiftRight16<2>(tails), Set8(0x1F));
   }
-  static inline void StoreFields(uint8_t* block, size_t half, Vec exponents, Vec bits, Vec rest) {
+  static inline void StoreFields(uint8_t* block, size_t half, Vec exponents, Vec clear_bits, Vec rest) {
     Vec sign = And(ShiftLeft16<6>(rest), Set8(0x80));
     Vec middle = And(ShiftLeft16<2>(exponents), Set8(0x7C));
-    Vec low = Or(And(ShiftRight16<6>(bits), Set8(2)), And(rest, Set8(1)));
+    Vec low = Or(AndNot(ShiftRight16<6>(clear_bits), Set8(2)), And(rest, Set8(1)));
     StoreElements(block, half, Or(Or(sign, middle), low));
   }
   static inline Vec CodedBit(Vec tails) { return And(ShiftRight16<1>(tails), Set8(1)); }
@@ -116,6 +116,42 @@ struct StateVecs {
   }
 };
 
+constexpr uintptr_t kLine = 64;
+
+// Asks for what a block of a later iteration will read and write: three short streams and an output are more than
+// hardware follows, across pages least of all. Any address may be named. (Inlined always, or g++ takes it for a
+// function without effect.)
+template <typename Head>
+[[gnu::always_inline]] static inline void PrefetchBlock(const uint8_t* rest, const uint8_t* stream, size_t block) {
+  const uintptr_t rest_line = reinterpret_cast<uintptr_t>(rest) + 84 * kLine + kLine * block;
+  if (kLine * block < Head::kRestBytes) __builtin_prefetch(reinterpret_cast<const void*>(rest_line));
+  // An iteration rarely reads more than 3 lines of a stream.
+  const uintptr_t stream_line = reinterpret_cast<uintptr_t>(stream) + 32 * kLine + kLine * (block / kHeadStreams);
+  if (block / kHeadStreams < 3) __builtin_prefetch(reinterpret_cast<const void*>(stream_line));
+}
+
+// The same for words as they will lie in memory, an iteration of them.
+template <typename Head>
+[[gnu::always_inline]] static inline void PrefetchWords(const HeadsAhead& ahead, const uint8_t* out, size_t iteration) {
+  const bool merged = ahead.words != nullptr;
+  const size_t word_bytes = merged ? ahead.word_bytes : Head::kBytes;
+  const uintptr_t words = merged ? reinterpret_cast<uintptr_t>(ahead.words) + word_bytes * kHeadIteration * iteration
+                                 : reinterpret_cast<uintptr_t>(out);
+  for (size_t line = 0; line < kHeadIteration * word_bytes / kLine; line += 4) {
+    const uintptr_t at = words + kLine * (128 + line);
+    __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + kLine), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + 2 * kLine), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(at + 3 * kLine), 1);
+  }
+  for (size_t p = 0; p < ahead.low_count; ++p) {
+    const uintptr_t low = reinterpret_cast<uintptr_t>(ahead.low[p]) + kHeadIteration * iteration + 48 * kLine;
+    for (size_t line = 0; line < kHeadIteration / kLine; ++line) {
+      __builtin_prefetch(reinterpret_cast<const void*>(low + kLine * line));
+    }
+  }
+}
+
 template <typename Head, bool kShifted, int kThresholds>
 static void DecodeLoop(DecodeHeadsArgs& args) {
   const SlotLookup lookup(*args.coder);
@@ -127,15 +163,17 @@ static void DecodeLoop(DecodeHeadsArgs& args) {
   const uint8_t* shifts = args.shifts;
   auto* out = static_cast<uint8_t*>(args.heads);
   for (size_t i = 0; i < args.iterations; ++i) {
+    PrefetchWords<Head>(args.ahead, out, i);
     typename Head::RestReader reader;
 #pragma GCC unroll 8
     for (size_t block = 0; block < 8; ++block) {
       const size_t stream = block % kHeadStreams;
+      PrefetchBlock<Head>(rest, streams[stream], block);
 #pragma GCC unroll 2
       for (size_t half = 0; half < kVecsPerBlock; ++half) {
-        Vec exponents, frequencies, offsets, bits;
+        Vec exponents, frequencies, offsets, clear_bits;
         Vec low = states.low[stream][half], high = states.high[stream][half];
-        lookup.template Find<kThresholds>(low, exponents, frequencies, offsets, bits);
+        lookup.template Find<kThresholds>(low, exponents, frequencies, offsets, clear_bits);
         Vec even = Add16(Mul16(EvenBytes(frequencies), EvenBytes(high)), EvenBytes(offsets));
         Vec odd = Add16(Mul16(ShiftRight16<8>(frequencies), ShiftRight16<8>(high)), ShiftRight16<8>(offsets));
         low = Interleave(even, ShiftLeft16<8>(odd));
@@ -144,7 +182,7 @@ static void DecodeLoop(DecodeHeadsArgs& args) {
         states.low[stream][half] = low;
         states.high[stream][half] = high;
         if constexpr (kShifted) exponents = Add8(exponents, LoadElements(shifts + 64 * block, half));
-        Head::StoreFields(out + Head::kBytes * 64 * block, half, exponents, bits, reader.Read(rest, block, half));
+        Head::StoreFields(out + Head::kBytes * 64 * block, half, exponents, clear_bits, reader.Read(rest, block, half));
       }
     }
     for (size_t s = 0; s < kHeadStreams; ++s) {

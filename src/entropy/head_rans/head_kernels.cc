@@ -83,7 +83,11 @@ HeadCoder::HeadCoder(const HeadTable& table) {
       unsigned reciprocal = std::min(65535u, 65536u / f);
       reciprocal_low[symbol] = static_cast<uint8_t>(reciprocal);
       reciprocal_high[symbol] = static_cast<uint8_t>(reciprocal >> 8);
-      for (unsigned i = 0; i < f; ++i) slot_symbol[slot++] = static_cast<uint8_t>(symbol);
+      for (unsigned i = 0; i < f; ++i, ++slot) {
+        slot_symbol[slot] = static_cast<uint8_t>(symbol);
+        slot_frequency[slot] = static_cast<uint8_t>(f);
+        slot_offset[slot] = static_cast<uint8_t>(i);
+      }
     }
   }
   FillGroups(*this, table.count);

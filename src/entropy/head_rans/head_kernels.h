@@ -46,6 +46,8 @@ struct alignas(64) HeadCoder {
   explicit HeadCoder(const HeadTable& table);
 
   uint8_t slot_symbol[256];
+  uint8_t slot_frequency[256];    ///< of the slot's symbol
+  uint8_t slot_offset[256];       ///< inside the slot's symbol
   uint8_t rank_of_exponent[256];  ///< 255: not in the palette
   uint8_t frequency[64];          ///< by symbol, as are the next four; filled up with zeros
   uint8_t first_slot[64];
@@ -71,6 +73,15 @@ struct alignas(64) HeadStates {
   uint8_t high[kHeadStreams][kHeadBlock];
 };
 
+/// What else a caller will touch for the words of the first iteration, when it puts heads and low planes together:
+/// kernels ask for it ahead of time. All null where heads are the words.
+struct HeadsAhead {
+  const uint8_t* low[2];  ///< a byte a word
+  size_t low_count;
+  const uint8_t* words;
+  size_t word_bytes;
+};
+
 /// Decodes `iterations` iterations. Advances streams and states, so a chunk can be decoded in pieces. A stream that is
 /// too short stays one byte behind its end, whatever the bytes are, so that it never looks used up.
 struct DecodeHeadsArgs {
@@ -82,6 +93,7 @@ struct DecodeHeadsArgs {
   const uint8_t* shifts;                     ///< in element order, one a head; null: none
   void* heads;                               ///< iterations * kHeadIteration heads in element order
   size_t iterations;
+  HeadsAhead ahead = {};
 };
 using DecodeHeadsFunction = void (*)(DecodeHeadsArgs& args);
 

@@ -21,6 +21,8 @@ static inline Vec Set8(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
 static inline Vec Set16(int x) { return _mm256_set1_epi16(static_cast<short>(x)); }
 static inline Vec Zero() { return _mm256_setzero_si256(); }
 static inline Vec And(Vec a, Vec b) { return _mm256_and_si256(a, b); }
+/// ~a & b.
+static inline Vec AndNot(Vec a, Vec b) { return _mm256_andnot_si256(a, b); }
 static inline Vec Or(Vec a, Vec b) { return _mm256_or_si256(a, b); }
 static inline Vec Add8(Vec a, Vec b) { return _mm256_add_epi8(a, b); }
 static inline Vec Sub8(Vec a, Vec b) { return _mm256_sub_epi8(a, b); }
@@ -48,12 +50,16 @@ static inline Vec Interleave(Vec even, Vec odd) {
 }
 /// Bit 7 of `top`, the other bits of `rest`.
 static inline Vec TopBit(Vec top, Vec rest) { return Or(And(top, Set8(-128)), And(rest, Set8(127))); }
+/// The complement of bit 7 of `top`, the other bits of `rest`.
+static inline Vec NegatedTopBit(Vec top, Vec rest) {
+  return Or(_mm256_andnot_si256(top, Set8(-128)), And(rest, Set8(127)));
+}
 
 /// Loads half `half` of 64 bytes in element order as one vector in position order, and the reverse. `p` is the block's
 /// first byte.
 static inline Vec LoadElements(const uint8_t* p, size_t half) {
-  __m128i a = LoadHalf(p + 16 * half), b = LoadHalf(p + 32 + 16 * half);
-  return _mm256_set_m128i(_mm_unpackhi_epi64(a, b), _mm_unpacklo_epi64(a, b));
+  Vec both = _mm256_inserti128_si256(_mm256_castsi128_si256(LoadHalf(p + 16 * half)), LoadHalf(p + 32 + 16 * half), 1);
+  return _mm256_permute4x64_epi64(both, 0xD8);
 }
 static inline void StoreElements(uint8_t* p, size_t half, Vec v) {
   Vec sorted = _mm256_permute4x64_epi64(v, 0xD8);
@@ -72,8 +78,8 @@ struct SymbolTable {
   }
 };
 
-/// slot -> (exponent, frequency, offset inside the symbol, top mantissa bit in bit 7 of `bit`), by the two-level
-/// lookup.
+/// slot -> (exponent, frequency, offset inside the symbol, complement of the top mantissa bit in bit 7 of `clear_bit`),
+/// by the two-level lookup.
 struct SlotLookup {
   Vec group_rank, rank_first_slot, frequency0, frequency1, exponent;
   Vec thresholds[16];
@@ -89,7 +95,7 @@ struct SlotLookup {
   }
   /// kThresholds: how many thresholds to test; 0: as many as the table has.
   template <int kThresholds>
-  void Find(Vec slots, Vec& exponents, Vec& frequencies, Vec& offsets, Vec& bits) const {
+  void Find(Vec slots, Vec& exponents, Vec& frequencies, Vec& offsets, Vec& clear_bits) const {
     Vec groups = And(ShiftRight16<4>(slots), Set8(15));
     Vec signed_slots = _mm256_xor_si256(slots, Set8(0x80));
     Vec ranks = _mm256_shuffle_epi8(group_rank, groups);
@@ -100,9 +106,10 @@ struct SlotLookup {
     Vec inside = Sub8(slots, _mm256_shuffle_epi8(rank_first_slot, ranks));
     Vec first = _mm256_shuffle_epi8(frequency0, ranks);
     exponents = _mm256_shuffle_epi8(exponent, ranks);
-    bits = _mm256_cmpeq_epi8(_mm256_max_epu8(inside, first), inside);
-    frequencies = _mm256_blendv_epi8(first, _mm256_shuffle_epi8(frequency1, ranks), bits);
-    offsets = Sub8(inside, And(bits, first));
+    // Below the first symbol's frequency the difference wraps round to more than there was.
+    offsets = _mm256_min_epu8(inside, Sub8(inside, first));
+    clear_bits = _mm256_cmpeq_epi8(offsets, inside);
+    frequencies = _mm256_blendv_epi8(_mm256_shuffle_epi8(frequency1, ranks), first, clear_bits);
   }
 };
 
@@ -138,12 +145,10 @@ static inline uint64_t TopBits(Vec v) { return static_cast<uint32_t>(_mm256_move
 /// `v` itself marks the lanes (bit 7).
 static inline Vec ReplaceMarked(Vec v, Vec replacement, uint64_t) { return _mm256_blendv_epi8(v, replacement, v); }
 
-// Byte shuffles for 8 lanes: `expand[m]` spreads bytes to the set bits of m; `compress[m]` moves the bytes at set bits
-// to the upper end of 8 bytes, for bytes of the lower and the upper half of a 16-byte lane.
+// Byte shuffles for 8 lanes: `compress[m]` moves the bytes at the set bits of m to the upper end of 8 bytes, for bytes
+// of the lower and the upper half of a 16-byte lane.
 struct Shuffles {
-  alignas(16) uint8_t expand[256][8];
   alignas(16) uint8_t compress[2][256][8];
-  alignas(16) uint8_t skip[9][16];  ///< adds to the upper 8 indices the number of bytes that the lower 8 lanes took
 };
 
 constexpr Shuffles MakeShuffles() {
@@ -151,20 +156,15 @@ constexpr Shuffles MakeShuffles() {
   for (int m = 0; m < 256; ++m) {
     int count = __builtin_popcount(static_cast<unsigned>(m)), k = 0;
     for (int i = 0; i < 8; ++i) {
-      s.expand[m][i] = 0x80;
       s.compress[0][m][i] = 0x80;
       s.compress[1][m][i] = 0x80;
     }
     for (int i = 0; i < 8; ++i) {
       if (!(m >> i & 1)) continue;
-      s.expand[m][i] = static_cast<uint8_t>(k);
       s.compress[0][m][8 - count + k] = static_cast<uint8_t>(i);
       s.compress[1][m][8 - count + k] = static_cast<uint8_t>(i + 8);
       ++k;
     }
-  }
-  for (int c = 0; c < 9; ++c) {
-    for (int i = 8; i < 16; ++i) s.skip[c][i] = static_cast<uint8_t>(c);
   }
   return s;
 }
@@ -176,19 +176,18 @@ static inline __m128i LoadPair(const uint8_t* low8, const uint8_t* high8) {
   return _mm_castpd_si128(_mm_loadh_pd(low, reinterpret_cast<const double*>(high8)));
 }
 
-static inline __m128i ExpandShuffle(uint32_t lanes16) {
-  uint32_t lower = lanes16 & 0xFF, upper = lanes16 >> 8 & 0xFF;
-  __m128i indices = LoadPair(kShuffles.expand[lower], kShuffles.expand[upper]);
-  return _mm_add_epi8(indices, LoadHalf(kShuffles.skip[__builtin_popcount(lower)]));
-}
-
-/// Lanes whose high byte is 0 take the next byte of the stream, in ascending order.
+/// Lanes whose high byte is 0 take the next byte of the stream, in ascending order. Which byte of the 16 that follow is
+/// a lane's is one less than the number of such lanes up to it, a prefix sum in each half; other lanes get anything.
 static inline void RenormaliseDecoder(Vec& low, Vec& high, const uint8_t*& stream) {
   Vec empty = _mm256_cmpeq_epi8(high, Zero());
   auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(empty));
-  int first_half = __builtin_popcount(mask & 0xFFFF);
-  Vec bytes = _mm256_set_m128i(LoadHalf(stream + first_half), LoadHalf(stream));
-  Vec taken = _mm256_shuffle_epi8(bytes, _mm256_set_m128i(ExpandShuffle(mask >> 16), ExpandShuffle(mask & 0xFFFF)));
+  Vec bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(LoadHalf(stream)),
+                                      LoadHalf(stream + __builtin_popcount(mask & 0xFFFF)), 1);
+  Vec count = Add8(empty, _mm256_slli_si256(empty, 1));
+  count = Add8(count, _mm256_slli_si256(count, 2));
+  count = Add8(count, _mm256_slli_si256(count, 4));
+  count = Add8(count, _mm256_slli_si256(count, 8));
+  Vec taken = _mm256_shuffle_epi8(bytes, _mm256_xor_si256(count, Set8(-1)));
   stream += __builtin_popcount(mask);
   high = Or(high, And(low, empty));
   low = _mm256_blendv_epi8(low, taken, empty);

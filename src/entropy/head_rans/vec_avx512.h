@@ -19,6 +19,8 @@ static inline Vec Set8(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
 static inline Vec Set16(int x) { return _mm512_set1_epi16(static_cast<short>(x)); }
 static inline Vec Zero() { return _mm512_setzero_si512(); }
 static inline Vec And(Vec a, Vec b) { return _mm512_and_si512(a, b); }
+/// ~a & b.
+static inline Vec AndNot(Vec a, Vec b) { return _mm512_andnot_si512(a, b); }
 static inline Vec Or(Vec a, Vec b) { return _mm512_or_si512(a, b); }
 static inline Vec Add8(Vec a, Vec b) { return _mm512_add_epi8(a, b); }
 static inline Vec Sub8(Vec a, Vec b) { return _mm512_sub_epi8(a, b); }
@@ -43,6 +45,8 @@ static inline Vec RotateLeft16(Vec a) { return _mm512_shldi_epi16(a, a, 1); }
 /// Even bytes of `even`, odd bytes of `odd`.
 static inline Vec Interleave(Vec even, Vec odd) { return _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAAull, even, odd); }
 /// Bit 7 of `top`, the other bits of `rest`.
+/// The complement of bit 7 of `top`, the other bits of `rest`.
+static inline Vec NegatedTopBit(Vec top, Vec rest) { return _mm512_ternarylogic_epi32(Set8(-128), top, rest, 0x3A); }
 static inline Vec TopBit(Vec top, Vec rest) { return _mm512_ternarylogic_epi32(Set8(-128), top, rest, 0xCA); }
 
 /// Loads 64 bytes in element order as one vector in position order, and the reverse.
@@ -65,21 +69,26 @@ static inline Vec Lookup256(const Vec* quarters, Vec index) {
                                 _mm512_permutex2var_epi8(quarters[2], index, quarters[3]));
 }
 
-/// slot -> (exponent, frequency, offset inside the symbol, top mantissa bit in bit 7 of `bit`).
+/// slot -> (exponent, frequency, offset inside the symbol, complement of the top mantissa bit in bit 7 of `clear_bit`).
+/// The next state waits for frequency and offset, so these come straight from the slot.
 struct SlotLookup {
-  Vec quarters[4];
-  SymbolTable frequency, first_slot, exponent;
-  explicit SlotLookup(const HeadCoder& coder)
-      : frequency(coder.frequency), first_slot(coder.first_slot), exponent(coder.exponent) {
-    for (int i = 0; i < 4; ++i) quarters[i] = Load(coder.slot_symbol + 64 * i);
+  Vec frequency[4], offset[4];
+  Vec other_symbol[4];  ///< of the same exponent
+  SymbolTable exponent;
+  explicit SlotLookup(const HeadCoder& coder) : exponent(coder.exponent) {
+    for (int i = 0; i < 4; ++i) {
+      frequency[i] = Load(coder.slot_frequency + 64 * i);
+      offset[i] = Load(coder.slot_offset + 64 * i);
+      other_symbol[i] = _mm512_xor_si512(Load(coder.slot_symbol + 64 * i), Set8(1));
+    }
   }
   template <int kThresholds>
-  void Find(Vec slots, Vec& exponents, Vec& frequencies, Vec& offsets, Vec& bits) const {
-    Vec symbols = Lookup256(quarters, slots);
-    frequencies = frequency.At(symbols);
-    offsets = Sub8(slots, first_slot.At(symbols));
-    exponents = exponent.At(symbols);
-    bits = ShiftLeft16<7>(symbols);
+  void Find(Vec slots, Vec& exponents, Vec& frequencies, Vec& offsets, Vec& clear_bits) const {
+    frequencies = Lookup256(frequency, slots);
+    offsets = Lookup256(offset, slots);
+    Vec others = Lookup256(other_symbol, slots);
+    exponents = exponent.At(others);
+    clear_bits = ShiftLeft16<7>(others);
   }
 };
 
