@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 
 #include "codec/block_fields_codec.h"
 #include "codec/class_codec.h"
 #include "codec/float_codec.h"
-#include "codec/lossy_codec.h"
 #include "codec/mixed_codec.h"
 #include "codec/palette_codec.h"
 #include "codec/planes_codec.h"
@@ -17,7 +15,8 @@
 namespace flyweight {
 namespace {
 
-constexpr int kZstdLevel = 3;
+// By Level. Beside weights lie tokenizers and other text, which pay for effort.
+constexpr int kZstdLevels[] = {1, 3, 12, 19};
 constexpr size_t kSmallChunkBytes = size_t{1} << 15;
 constexpr size_t kMinClassBytes = 2048;
 constexpr size_t kRepeatSampleWords = 4096;
@@ -95,88 +94,125 @@ bool HasZerosOrOneSign(ByteSpan chunk, size_t word_bytes) {
   return zeros * 50 > seen || negative == 0 || negative == seen;
 }
 
-// The side information of chunks that are coded in classes where the record has none.
-ClassSide PlainClassSide(DType dtype) {
-  ClassSide side;
-  side.layout = *ClassLayoutOf(dtype);
-  return side;
-}
-
-uint64_t FirstClassWord(const RecordHead& head, const ClassSide& side, uint64_t chunk_index) {
-  return head.chunk_bytes / Describe(side.layout).word_bytes * chunk_index;
-}
-
-uint64_t FirstWord(const RecordHead& head, uint64_t chunk_index) {
-  return head.chunk_bytes / Describe(head.side->floats->layout).word_bytes * chunk_index;
-}
-
 ScaledPlace PlaceOf(const RecordHead& head, uint64_t chunk_index) {
   const uint64_t element_bytes = ElementBytes(head.dtype);
   return {chunk_index * (head.chunk_bytes / element_bytes), head.decoded_bytes / element_bytes};
 }
 
-Status DecodeScaled(DType dtype, ByteSpan payload, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
-  std::optional<ScaledWord> word = ScaledWordOf(dtype);
-  if (!word) return Error{ErrorCode::kCorrupt, 0, "scaled integers in a record of another dtype"};
-  return DecodeScaledChunk(*word, payload, chunk, scratch);
-}
+// One chunk and the codecs that may be tried on it.
+class Choice {
+ public:
+  Choice(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk, MutableByteSpan payload,
+         CodecScratch::Impl& scratch)
+      : head_(head),
+        level_(level),
+        chunk_index_(chunk_index),
+        chunk_(chunk),
+        scratch_(scratch),
+        contest_(chunk, payload, scratch.trial),
+        all_codecs_(!head.side->first_codecs_only && level != Level::kFast),
+        small_(chunk.size() <= kSmallChunkBytes) {}
 
-// Values that were quantised and are kept in wider elements.
-void TryQuantised(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, Contest& contest,
-                  CodecScratch::Impl& scratch) {
-  const size_t element_bytes = ElementBytes(head.dtype);
-  if (element_bytes >= 2) {
-    contest.Try(CodecId::kPalette,
-                [&](MutableByteSpan target) { return EncodePaletteChunk(chunk, element_bytes, target, scratch); });
+  EncodedChunk Make() {
+    TryClasses();
+    TryFloat();
+    TryBlockFields();
+    TryPlanes();
+    TryZstd();
+    TryQuantised();
+    TryMixed();
+    return contest_.Finish();
   }
-  if (std::optional<ScaledWord> word = ScaledWordOf(head.dtype)) {
-    contest.Try(CodecId::kScaled, [&](MutableByteSpan target) {
-      return EncodeScaledChunk(*word, PlaceOf(head, chunk_index), chunk, target, scratch);
+
+ private:
+  bool HasFloatFields() const {
+    const auto& floats = head_.side->floats;
+    return floats && chunk_.size() / Describe(floats->layout).word_bytes >= kHeadIteration;
+  }
+
+  bool IsStructured() const { return HasFloatFields() || head_.side->classes || head_.side->blocks; }
+
+  void TryClasses() {
+    std::optional<ClassLayout> layout = ClassLayoutOf(head_.dtype);
+    if (!layout) return;
+    const size_t word_bytes = Describe(*layout).word_bytes;
+    bool wanted = head_.side->classes.has_value() ||
+                  (all_codecs_ && chunk_.size() >= kMinClassBytes && HasZerosOrOneSign(chunk_, word_bytes));
+    if (!wanted) return;
+    const ClassSide plain = PlainClassSide(*layout);
+    const ClassSide& side = head_.side->classes ? *head_.side->classes : plain;
+    contest_.Try(CodecId::kClasses, [&](MutableByteSpan target) {
+      return EncodeClassChunk(side, head_.dtype, FirstWord(head_, word_bytes, chunk_index_), chunk_, target, scratch_);
     });
   }
-}
 
-void TryMixed(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, Contest& contest,
-              CodecScratch::Impl& scratch) {
-  std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
-  if (!layout || chunk.size() < kMinMixedWords * layout->word_bytes) return;
-  MixedGeometry geometry{head.side->hint_columns, head.chunk_bytes / layout->word_bytes * chunk_index};
-  contest.Try(CodecId::kMixed,
-              [&](MutableByteSpan target) { return EncodeMixedChunk(*layout, geometry, chunk, target, scratch); });
-}
-
-// The codecs that are simple enough to hash the chunk after it is whole.
-Status DecodeSimpleChunk(const RecordHead& head, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
-                         CodecScratch::Impl& scratch) {
-  const size_t element_bytes = ElementBytes(head.dtype);
-  switch (codec) {
-    case static_cast<uint8_t>(CodecId::kStored):
-      if (payload.size() != chunk.size()) return Error{ErrorCode::kCorrupt, 0, "a stored chunk has the wrong size"};
-      if (!chunk.empty()) std::memcpy(chunk.data(), payload.data(), chunk.size());
-      return {};
-    case static_cast<uint8_t>(CodecId::kConstant):
-      if (payload.size() != element_bytes)
-        return Error{ErrorCode::kCorrupt, 0, "a constant chunk does not hold one element"};
-      for (size_t i = 0; i < chunk.size(); i += element_bytes)
-        std::memcpy(chunk.data() + i, payload.data(), element_bytes);
-      return {};
-    case static_cast<uint8_t>(CodecId::kZstd):
-      return scratch.planes.zstd.Decode(payload, chunk);
-    case static_cast<uint8_t>(CodecId::kPlanes):
-      return DecodePlanesChunk(payload, element_bytes, chunk, scratch);
-    case static_cast<uint8_t>(CodecId::kMixed): {
-      std::optional<MixedLayout> layout = MixedLayoutOf(head.dtype);
-      if (!layout) return Error{ErrorCode::kCorrupt, 0, "a mixed chunk in a record that holds no floats"};
-      return DecodeMixedChunk(*layout, payload, chunk, scratch);
-    }
-    case static_cast<uint8_t>(CodecId::kPalette):
-      return DecodePaletteChunk(payload, element_bytes, chunk, scratch);
-    case static_cast<uint8_t>(CodecId::kScaled):
-      return DecodeScaled(head.dtype, payload, chunk, scratch);
-    default:
-      return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(codec)};
+  void TryFloat() {
+    if (!HasFloatFields()) return;
+    const FloatSide& side = *head_.side->floats;
+    contest_.Try(CodecId::kFloat, [&](MutableByteSpan target) {
+      uint64_t first_word = FirstWord(head_, Describe(side.layout).word_bytes, chunk_index_);
+      return EncodeFloatChunk(side, level_, first_word, chunk_, target, scratch_);
+    });
   }
-}
+
+  void TryBlockFields() {
+    if (!head_.side->blocks) return;
+    contest_.Try(CodecId::kBlockFields, [&](MutableByteSpan target) {
+      return EncodeBlockFieldsChunk(*head_.side->blocks->layout, head_.chunk_bytes * chunk_index_, chunk_, target,
+                                    scratch_);
+    });
+  }
+
+  void TryPlanes() {
+    if (IsStructured() && !(small_ && level_ != Level::kFast)) return;
+    bool rotate = IsFloat(head_.dtype);
+    contest_.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
+      return EncodePlanesChunk(chunk_, ElementBytes(head_.dtype), rotate, target, scratch_);
+    });
+  }
+
+  void TryZstd() {
+    bool repetitive =
+        LooksRepetitive(chunk_) || (head_.side->blocks && BlocksRepeat(*head_.side->blocks->layout, chunk_));
+    bool plain = !IsFloat(head_.dtype) && !IsStructured();
+    if (!plain && !repetitive && !(small_ && head_.side->blocks)) return;
+    const int zstd_level = kZstdLevels[static_cast<size_t>(level_)];
+    contest_.Try(CodecId::kZstd,
+                 [&](MutableByteSpan target) { return scratch_.planes.zstd.Encode(chunk_, target, zstd_level); });
+  }
+
+  // Values that were quantised and are kept in wider elements.
+  void TryQuantised() {
+    if (!all_codecs_) return;
+    const size_t element_bytes = ElementBytes(head_.dtype);
+    if (element_bytes >= 2) {
+      contest_.Try(CodecId::kPalette,
+                   [&](MutableByteSpan target) { return EncodePaletteChunk(chunk_, element_bytes, target, scratch_); });
+    }
+    if (std::optional<ScaledWord> word = ScaledWordOf(head_.dtype)) {
+      contest_.Try(CodecId::kScaled, [&](MutableByteSpan target) {
+        return EncodeScaledChunk(*word, PlaceOf(head_, chunk_index_), chunk_, target, scratch_);
+      });
+    }
+  }
+
+  void TryMixed() {
+    std::optional<MixedLayout> layout = MixedLayoutOf(head_.dtype);
+    if (level_ != Level::kMax || !layout || chunk_.size() < kMinMixedWords * layout->word_bytes) return;
+    MixedGeometry geometry{head_.side->hint_columns, FirstWord(head_, layout->word_bytes, chunk_index_)};
+    contest_.Try(CodecId::kMixed,
+                 [&](MutableByteSpan target) { return EncodeMixedChunk(*layout, geometry, chunk_, target, scratch_); });
+  }
+
+  const RecordHead& head_;
+  Level level_;
+  uint64_t chunk_index_;
+  ByteSpan chunk_;
+  CodecScratch::Impl& scratch_;
+  Contest contest_;
+  bool all_codecs_;
+  bool small_;
+};
 
 }  // namespace
 
@@ -187,79 +223,7 @@ EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_ind
     std::memcpy(payload.data(), chunk.data(), element_bytes);
     return {CodecId::kConstant, element_bytes};
   }
-
-  Contest contest(chunk, payload, scratch.trial);
-  bool float_fields =
-      head.side->floats && chunk.size() / Describe(head.side->floats->layout).word_bytes >= kHeadIteration;
-  bool small = chunk.size() <= kSmallChunkBytes;
-  auto try_classes = [&](const ClassSide& side) {
-    contest.Try(CodecId::kClasses, [&](MutableByteSpan target) {
-      return EncodeClassChunk(side, head.dtype, FirstClassWord(head, side, chunk_index), chunk, target, scratch);
-    });
-  };
-  bool in_classes = head.side->classes.has_value();
-  bool all_codecs = !head.side->first_codecs_only && level != Level::kFast;
-  if (in_classes) {
-    try_classes(*head.side->classes);
-  } else if (all_codecs && ClassLayoutOf(head.dtype).has_value() && chunk.size() >= kMinClassBytes &&
-             HasZerosOrOneSign(chunk, Describe(*ClassLayoutOf(head.dtype)).word_bytes)) {
-    try_classes(PlainClassSide(head.dtype));
-  }
-  bool repetitive = LooksRepetitive(chunk) || (head.side->blocks && BlocksRepeat(*head.side->blocks->layout, chunk));
-  if (float_fields) {
-    contest.Try(CodecId::kFloat, [&](MutableByteSpan target) {
-      return EncodeFloatChunk(*head.side->floats, level, FirstWord(head, chunk_index), chunk, target, scratch);
-    });
-  }
-  if (head.side->blocks) {
-    contest.Try(CodecId::kBlockFields, [&](MutableByteSpan target) {
-      return EncodeBlockFieldsChunk(*head.side->blocks->layout, head.chunk_bytes * chunk_index, chunk, target, scratch);
-    });
-  }
-  bool is_structured = float_fields || in_classes || head.side->blocks;
-  if (!is_structured || (small && level != Level::kFast)) {
-    bool rotate = IsFloat(head.dtype);
-    contest.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
-      return EncodePlanesChunk(chunk, element_bytes, rotate, target, scratch);
-    });
-  }
-  if ((!IsFloat(head.dtype) && !is_structured) || repetitive || (small && head.side->blocks)) {
-    contest.Try(CodecId::kZstd,
-                [&](MutableByteSpan target) { return scratch.planes.zstd.Encode(chunk, target, kZstdLevel); });
-  }
-  if (all_codecs) TryQuantised(head, chunk_index, chunk, contest, scratch);
-  if (level == Level::kMax) TryMixed(head, chunk_index, chunk, contest, scratch);
-  return contest.Finish();
-}
-
-Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
-                                    MutableByteSpan chunk, CodecScratch::Impl& scratch) {
-  if (head.side->lossy) {
-    FLYWEIGHT_TRY(DecodeLossyChunk(head, chunk_index, codec, payload, chunk, scratch));
-    return Xxh3(chunk);
-  }
-  if (codec == static_cast<uint8_t>(CodecId::kFloat)) {
-    if (!head.side->floats) return Error{ErrorCode::kCorrupt, 0, "a float chunk in a record without float fields"};
-    uint64_t checksum = 0;
-    FLYWEIGHT_TRY(
-        DecodeFloatChunk(*head.side->floats, FirstWord(head, chunk_index), payload, chunk, scratch, checksum));
-    return checksum;
-  }
-  if (codec == static_cast<uint8_t>(CodecId::kClasses)) {
-    if (!ClassLayoutOf(head.dtype)) return Error{ErrorCode::kCorrupt, 0, "a class chunk of words that have no classes"};
-    const ClassSide plain = PlainClassSide(head.dtype);
-    const ClassSide& side = head.side->classes ? *head.side->classes : plain;
-    FLYWEIGHT_TRY(DecodeClassChunk(side, FirstClassWord(head, side, chunk_index), payload, chunk, scratch));
-    return Xxh3(chunk);
-  }
-  if (codec == static_cast<uint8_t>(CodecId::kBlockFields)) {
-    if (!head.side->blocks) return Error{ErrorCode::kCorrupt, 0, "block fields in a record that has no blocks"};
-    FLYWEIGHT_TRY(
-        DecodeBlockFieldsChunk(*head.side->blocks->layout, head.chunk_bytes * chunk_index, payload, chunk, scratch));
-    return Xxh3(chunk);
-  }
-  FLYWEIGHT_TRY(DecodeSimpleChunk(head, codec, payload, chunk, scratch));
-  return Xxh3(chunk);
+  return Choice(head, level, chunk_index, chunk, payload, scratch).Make();
 }
 
 }  // namespace flyweight

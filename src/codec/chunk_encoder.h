@@ -17,6 +17,11 @@ struct EncodedChunk {
 EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
                          MutableByteSpan payload, CodecScratch::Impl& scratch);
 
+/// The chunk's first word in the tensor, words of `word_bytes` counted from the record's start.
+inline uint64_t FirstWord(const RecordHead& head, size_t word_bytes, uint64_t chunk_index) {
+  return head.chunk_bytes / word_bytes * chunk_index;
+}
+
 /// Decodes a payload and returns the xxh3 of the decoded bytes. kDecodePaddingBytes must be readable behind the
 /// payload. Errors: kTruncated, kCorrupt, kUnsupportedFeature.
 Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,

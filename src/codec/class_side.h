@@ -39,6 +39,13 @@ struct ClassSide {
 Result<std::optional<ClassSide>> PlanClassSide(const ByteSource& source, uint64_t offset, uint64_t size_bytes,
                                                DType dtype, const Shape& shape, Level level, CodecScratch& scratch);
 
+/// What chunks of records without classes have.
+inline ClassSide PlainClassSide(ClassLayout layout) {
+  ClassSide side;
+  side.layout = layout;
+  return side;
+}
+
 void WriteClassSide(const ClassSide& side, PlaneScratch& planes, ByteWriter& writer);
 
 /// Errors: kTruncated, kCorrupt, kUnsupportedFeature.
