@@ -119,7 +119,7 @@ TEST(MixedCodec, ChunksDecodeAloneWhereverInARowTheyStart) {
   EXPECT_EQ(LoadLe<uint32_t>(second.data() + kFrameHeaderBytes + 6), 611U);
   EXPECT_EQ(LoadLe<uint32_t>(second.data() + kFrameHeaderBytes + 10), (1U << 18) % 611);
   CodecScratch other;
-  for (uint64_t i : {2, 0, 1}) {
+  for (size_t i : {size_t{2}, size_t{0}, size_t{1}}) {
     const Bytes& frame = encoded.frames[i];
     EXPECT_THAT(test::DecodeChunk(encoded.plan.head, i, frame, test::EntryOf(frame), other), IsOk());
   }
@@ -247,7 +247,7 @@ TEST_P(BadMixedPayload, PayloadsCutAnywhereAreErrors) {
 }
 
 TEST_P(BadMixedPayload, BytesBehindTheStreamAreCorrupt) {
-  for (size_t more : {1, 3, 4, 8, 100}) {
+  for (size_t more : {size_t{1}, size_t{3}, size_t{4}, size_t{8}, size_t{100}}) {
     Bytes payload = payload_;
     payload.resize(payload.size() + more);
     EXPECT_THAT(Decode(payload), FailsWith(ErrorCode::kCorrupt)) << more;
