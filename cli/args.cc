@@ -41,6 +41,28 @@ struct Known {
 constexpr Verbs kCompressing(Verb::kCompress, Verb::kConvert);
 constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract);
 
+/// A word for an effort.
+struct LevelName {
+  const char* options;
+  Level level;
+};
+
+constexpr std::array kLevelNames = {
+    LevelName{"-1", Level::kFast},
+    LevelName{"-2", Level::kFast},
+    LevelName{"-3", Level::kFast},
+    LevelName{"-4", Level::kBalanced},
+    LevelName{"-5", Level::kBalanced},
+    LevelName{"-6", Level::kBalanced},
+    LevelName{"-7", Level::kHigh},
+    LevelName{"-8", Level::kHigh},
+    LevelName{"-9,--best", Level::kMax},
+    LevelName{"--balanced", Level::kBalanced},
+    LevelName{"--inference", Level::kBalanced},
+    LevelName{"--high", Level::kHigh},
+    LevelName{"--storage", Level::kMax},
+};
+
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
@@ -52,24 +74,16 @@ struct Flags {
   bool version = false;
   bool ecc = false;
   bool fast = false;
-  bool archive = false;
+  bool max = false;
   bool no_verify = false;
   std::array<bool, kRefusals.size()> refused{};
-  std::vector<CLI::Option*> levels;
+  std::array<CLI::Option*, kLevelNames.size()> levels{};
   std::vector<Known> known;
 };
 
 void AddLevels(CLI::App& app, Flags& flags) {
-  for (char level = '1'; level <= '9'; ++level) {
-    std::string name = std::string("-") + level;
-    if (level == '9') name += ",--best";
-    flags.levels.push_back(app.add_flag(name));
-  }
-  for (const char* name : {"--inference", "--balanced", "--high", "--storage"}) {
-    flags.levels.push_back(app.add_flag(name));
-  }
-  // Beside a number it says the same louder, as in -kz9.
-  app.add_flag("-z,--max", flags.archive);
+  for (size_t i = 0; i < kLevelNames.size(); ++i) flags.levels[i] = app.add_flag(kLevelNames[i].options);
+  app.add_flag("-z,--max", flags.max);
 }
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -188,6 +202,21 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
   return std::nullopt;
 }
 
+/// Which effort the words mean, of which one may be given. Beside -z, as in -kz9, a number says nothing more.
+std::optional<UsageError> ReadLevel(const Flags& flags, bool fast_is_level, Level& level) {
+  size_t count = 0;
+  auto take = [&](bool is_given, Level given) {
+    if (!is_given) return;
+    level = given;
+    ++count;
+  };
+  for (size_t i = 0; i < kLevelNames.size(); ++i) take(flags.levels[i]->count() > 0, kLevelNames[i].level);
+  take(flags.fast && fast_is_level, Level::kFast);
+  if (flags.max) level = Level::kMax;
+  if (count > 1) return UsageError{"more than one level is given"};
+  return std::nullopt;
+}
+
 /// Which verb the words mean, and what it is given.
 std::variant<Arguments, UsageError> Resolve(Flags& flags, std::optional<Verb> verb, bool has_separator) {
   Arguments& arguments = flags.arguments;
@@ -213,8 +242,7 @@ std::variant<Arguments, UsageError> Resolve(Flags& flags, std::optional<Verb> ve
   if (auto later = CheckVerb(arguments.verb); later.has_value()) return *later;
   auto is_given = [](const CLI::Option* option) { return option->count() > 0; };
   arguments.fast = flags.fast && arguments.verb == Verb::kVerify;
-  auto level_count = std::ranges::count_if(flags.levels, is_given) + (flags.fast && !arguments.fast ? 1 : 0);
-  if (level_count > 1) return UsageError{"more than one level is given"};
+  if (auto bad = ReadLevel(flags, !arguments.fast, arguments.level); bad.has_value()) return *bad;
   for (const Known& known : flags.known) {
     if (!is_given(known.option) || known.verbs.Has(arguments.verb)) continue;
     return UsageError{known.option->get_name(false, true).substr(0, known.option->get_name(false, true).find(',')) +

@@ -80,7 +80,7 @@ Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, Outpu
   summary.source_bytes = input.source_bytes();
   Count(index, summary);
   FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
-  FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, pool));
+  FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, compress.level, pool));
   GatheringSink gathering(output == nullptr ? stream : *output);
   EncodeOptions options{
       .level = compress.level, .hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
@@ -217,7 +217,7 @@ Result<CompressSummary> CompressFile(const std::string& source, const std::strin
   return Compress({source}, target, options);
 }
 
-Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count,
+Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, Level level, size_t thread_count,
                          const AppendCallback& append) {
   return Guarded([&]() -> Status {
     FLYWEIGHT_TRY(CheckFileName(file_name));
@@ -232,8 +232,7 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
     FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
     GatheringSink gathering(sink);
     // What the callback took cannot be read back, so each chunk is compared before it is handed over.
-    FLYWEIGHT_TRY(EncodeArchive(contents, index,
-                                {.level = Level::kBalanced, .hash = true, .lossy = nullptr, .check_chunks = true},
+    FLYWEIGHT_TRY(EncodeArchive(contents, index, {.level = level, .hash = true, .lossy = nullptr, .check_chunks = true},
                                 gathering, pool, progress));
     return gathering.Flush();
   });
