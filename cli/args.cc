@@ -66,7 +66,7 @@ constexpr std::array kLevelNames = {
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
-  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy;
+  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, level_list;
   bool decompress = false;
   bool test = false;
   bool list = false;
@@ -106,7 +106,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
       Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract));
   add("-r,--recursive", arguments.recursive,
       Verbs(Verb::kCompress, Verb::kDecompress, Verb::kList, Verb::kInfo, Verb::kStat, Verb::kVerify, Verb::kMigrate,
-            Verb::kScan));
+            Verb::kScan, Verb::kBench));
   add("--rm", arguments.remove_source, kCompressing);
   add("--resume", arguments.resume, kCompressing);
   add("--no-verify", flags.no_verify, kCompressing);
@@ -133,6 +133,7 @@ void AddValues(CLI::App& app, Flags& flags) {
   add("--sample", flags.sample, Verbs(Verb::kVerify));
   add("--from", flags.from, Verbs(Verb::kRepair));
   add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList));
+  add("--levels", flags.level_list, Verbs(Verb::kBench));
   auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
   flags.known.push_back({strip, kCompressing});
   app.add_option("files", flags.arguments.files);
@@ -197,6 +198,11 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
   if (is_given("--sample")) {
     arguments.sample_fraction = ParseFraction(flags.sample);
     if (!arguments.sample_fraction.has_value()) return bad("--sample", flags.sample, "a part such as 0.01 or 1%");
+  }
+  if (is_given("--levels")) {
+    std::optional<std::vector<Level>> levels = ParseLevels(flags.level_list);
+    if (!levels.has_value()) return bad("--levels", flags.level_list, "a list of fast, balanced, high and max");
+    arguments.levels = *levels;
   }
   arguments.verify = !flags.no_verify;
   return std::nullopt;
