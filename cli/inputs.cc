@@ -110,7 +110,7 @@ std::optional<UsageError> ResolveOutput(Arguments& arguments) {
 }
 
 void ExpandDirectories(Arguments& arguments, Console& console) {
-  if (!arguments.recursive) return;
+  if (!arguments.recursive && arguments.verb != Verb::kBench) return;
   bool reads_models =
       arguments.verb == Verb::kCompress || arguments.verb == Verb::kScan || arguments.verb == Verb::kBench;
   Finder finder(reads_models ? IsModelName : IsArchiveName, console);

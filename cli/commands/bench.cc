@@ -62,7 +62,6 @@ void PrintText(const std::string& file, const BenchReport& report, Console& cons
 }  // namespace
 
 void RunBench(const std::string& file, const Arguments& arguments, Console& console) {
-  if (IsDirectory(file)) return console.Warn(file, "is a directory; use -r for the model files below it");
   Result<bool> is_archive = IsArchive(file);
   if (is_archive.ok() && is_archive.value()) return console.Warn(file, "is an archive; bench is for what it holds");
   Result<BenchReport> report = [&] {

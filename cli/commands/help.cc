@@ -150,10 +150,10 @@ constexpr const char* kBench = R"(flyweight bench FILE...
 
 Compresses and restores FILE in memory, at each level and with zstd -1, -3 and
 -19, on one core, and compares what comes back. Of files over 256 MiB a sample;
-the slow ones on less. Writes nothing.
+the slow ones on less. Of a directory, every model file below it. Writes
+nothing.
 
       --levels LIST    only these: fast, balanced, high, max, with commas
-  -r, --recursive      every model file below the directories
       --json           one object a line for each FILE
 )";
 

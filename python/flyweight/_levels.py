@@ -5,7 +5,7 @@ from __future__ import annotations
 NAMES = ("fast", "balanced", "high", "max")
 _ALIASES = {"inference": "balanced", "storage": "max", "best": "max"}
 # What 1 to 9 mean, as with the command.
-_DIGITS = "fast fast fast balanced balanced balanced high high max".split()
+_DIGITS = ["fast", "fast", "fast", "balanced", "balanced", "balanced", "high", "high", "max"]
 
 
 def number(level: str | int) -> int:
