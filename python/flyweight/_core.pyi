@@ -24,6 +24,9 @@ def dtypes() -> list[tuple[str, int]]:
 def dtype_name(name: str) -> str | None:
     """The dtype's name for any of its aliases."""
 
+def scan(path: bytes, threads: int) -> dict[str, object]:
+    """How small each level would make a file or a directory, and why."""
+
 class Archive:
     """
     An archive in a file or in memory. Any number of threads may decode from it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import flyweight
 import flyweight.numpy
@@ -72,6 +73,24 @@ def test_torch_takes_levels(tmp_path):
         )
     with pytest.raises(ValueError, match="unknown level"):
         flyweight.torch.save_file({"w": model.weight}, tmp_path / "n.fly", level="turbo")
+
+
+def test_scan_tells_what_each_level_saves(tmp_path):
+    tensors = {f"layers.{i}.w": weights("BF16", (256, 512), seed=i) for i in range(2)}
+    tensors["tied"] = tensors["layers.0.w"]
+    safetensors.numpy.save_file(tensors, tmp_path / "m.safetensors")
+    report = flyweight.scan(tmp_path / "m.safetensors")
+    assert report["container_format"] == "safetensors" and list(report["levels"]) == NAMES
+    for level in NAMES:
+        flyweight.numpy.save_file(tensors, tmp_path / "m.fly", level=level)
+        assert abs(report["levels"][level] - (tmp_path / "m.fly").stat().st_size) < 0.02 * report["file_bytes"]
+    rows = {row["name"]: row for row in report["tensors"]}
+    assert rows["tied"]["same_as"] == "layers.0.w" and rows["layers.0.w"]["same_as"] is None
+    assert rows["layers.1.w"]["reason"].startswith("BF16 weights") and rows["layers.1.w"]["shape"] == (256, 512)
+    with pytest.raises(FileNotFoundError):
+        flyweight.scan(tmp_path / "missing")
+    with pytest.raises(ValueError, match="threads"):
+        flyweight.scan(tmp_path / "m.fly", threads=-1)
 
 
 def test_decoding_into_a_buffer_takes_no_copy_of_it():
