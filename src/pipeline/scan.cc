@@ -29,7 +29,7 @@ size_t At(Level level) { return static_cast<size_t>(level); }
 /// What was learnt of an extent, or of all extents of a group.
 struct Tally {
   uint64_t decoded_bytes = 0;     ///< of the extents that were looked at
-  uint64_t head_bytes = 0;        ///< of their records at kBalanced, with chunk tables
+  BytesByLevel head_bytes{};      ///< of their records, with chunk tables; kMax is taken for kHigh
   uint64_t sampled_bytes = 0;     ///< of their chunks
   BytesByLevel frame_bytes{};     ///< of those; kMax is not counted here
   uint64_t high_frame_bytes = 0;  ///< of the chunks that were tried at kMax
@@ -39,9 +39,11 @@ struct Tally {
 
   void Add(const Tally& other) {
     decoded_bytes += other.decoded_bytes;
-    head_bytes += other.head_bytes;
     sampled_bytes += other.sampled_bytes;
-    for (size_t i = 0; i < kLevelCount; ++i) frame_bytes[i] += other.frame_bytes[i];
+    for (size_t i = 0; i < kLevelCount; ++i) {
+      head_bytes[i] += other.head_bytes[i];
+      frame_bytes[i] += other.frame_bytes[i];
+    }
     high_frame_bytes += other.high_frame_bytes;
     max_frame_bytes += other.max_frame_bytes;
     for (auto [codec, bytes] : other.codecs.decoded_bytes) codecs.decoded_bytes[codec] += bytes;
@@ -159,7 +161,9 @@ class Scanner {
     }
     const RecordHead& head = plans[At(Level::kBalanced)].head;
     tally.decoded_bytes = extent.decoded_bytes;
-    tally.head_bytes = plans[At(Level::kBalanced)].head_bytes.size() + head.chunk_count * kChunkEntryBytes;
+    for (size_t i = 0; i < kLevelCount; ++i) {
+      tally.head_bytes[i] = plans[i].head_bytes.size() + head.chunk_count * kChunkEntryBytes;
+    }
     for (size_t i = 0; i < sample.chunks.size(); ++i) {
       auto size = static_cast<size_t>(head.ChunkDecodedBytes(sample.chunks[i]));
       buffers.chunk.Resize(size);
@@ -257,15 +261,15 @@ class Scanner {
   /// The bytes of a record whose chunks are like those that were looked at.
   static void AddRecord(const Tally& own, const Tally& group, ScannedExtent& scanned) {
     auto size = static_cast<double>(scanned.size_bytes);
-    double head_bytes = static_cast<double>(own.head_bytes) / static_cast<double>(own.decoded_bytes) * size;
     double max_gain = group.high_frame_bytes == 0
                           ? 1.0
                           : static_cast<double>(group.max_frame_bytes) / static_cast<double>(group.high_frame_bytes);
     for (Level level : kAllLevels) {
-      Level measured = level == Level::kMax ? Level::kHigh : level;
-      double rate = static_cast<double>(own.frame_bytes[At(measured)]) / static_cast<double>(own.sampled_bytes);
+      size_t measured = At(level == Level::kMax ? Level::kHigh : level);
+      double head_rate = static_cast<double>(own.head_bytes[measured]) / static_cast<double>(own.decoded_bytes);
+      double rate = static_cast<double>(own.frame_bytes[measured]) / static_cast<double>(own.sampled_bytes);
       double gain = level == Level::kMax ? max_gain : 1.0;
-      scanned.estimated_bytes[At(level)] += static_cast<uint64_t>(head_bytes + rate * gain * size);
+      scanned.estimated_bytes[At(level)] += static_cast<uint64_t>((head_rate + rate * gain) * size);
     }
   }
 
