@@ -30,7 +30,8 @@ constexpr std::array kWords = {
 
 std::string WordsOf(uint8_t codec, DType dtype, bool is_tensor) {
   constexpr uint8_t kZstd = 2;
-  if (codec == kZstd && !is_tensor) return "text or index: zstd";
+  constexpr uint8_t kPlanes = 3;  // of bytes there is one plane, which zstd or masks take
+  if (!is_tensor && (codec == kZstd || codec == kPlanes)) return "text or index: zstd";
   auto found = std::ranges::find(kWords, codec, &CodecWords::codec);
   if (found == kWords.end()) return "codec " + std::to_string(codec);
   if (!found->names_type) return std::string(found->words);

@@ -201,6 +201,16 @@ TEST(ReasonFor, NamesWhatItDoesNotKnowByNumber) {
   EXPECT_EQ(ReasonFor(DType::kBF16, true, {}, {}), "noise: stored");
 }
 
+TEST(ReasonFor, TellsTextFromTensors) {
+  CodecShares codecs;
+  for (uint8_t codec : {uint8_t{2}, uint8_t{3}}) {
+    codecs.decoded_bytes[codec] += 5 + codec;
+    EXPECT_EQ(ReasonFor(DType::kOpaque, false, codecs, {}), "text or index: zstd");
+    EXPECT_EQ(ReasonFor(DType::kI8, true, codecs, {}),
+              codec == 2 ? "repeats: zstd" : "I8: byte planes, some of which compress");
+  }
+}
+
 TEST(SampleFacts, CountZerosAndNarrowValues) {
   const uint32_t words[] = {0, 0x3f800000, 0x3f802000, 0x3f800001};
   SampleFacts facts;
