@@ -337,7 +337,7 @@ NamedFiles OnnxFiles() {
 
 Bytes Compress(const Bytes& file) {
   Bytes archive;
-  Status status = CompressFileBytes(file, "seed", 1, [&](ByteSpan piece) {
+  Status status = CompressFileBytes(file, "seed", Level::kBalanced, 1, [&](ByteSpan piece) {
     archive.insert(archive.end(), piece.begin(), piece.end());
     return Status::Ok();
   });
