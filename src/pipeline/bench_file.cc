@@ -13,6 +13,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/sharing.h"
 
 namespace flyweight {
 namespace {
@@ -70,6 +71,7 @@ class OurLevel final : public Contestant {
     sink_.Reset(CompressBound(sample.size_bytes) + sample.map.extents.size() * kIndexRowMaxBytes);
     ArchiveIndex index = DescribeSingleFile(sample.map, "", sample.size_bytes);
     FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
+    FLYWEIGHT_TRY(FindShared(contents, index, level_));
     FLYWEIGHT_ASSIGN(EncodedArchive encoded,
                      EncodeArchive(contents, index, {.level = level_, .hash = false}, sink_, pool, progress));
     return encoded.archive_bytes;

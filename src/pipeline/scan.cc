@@ -12,6 +12,7 @@
 #include "pipeline/pack_input.h"
 #include "pipeline/scan_reason.h"
 #include "pipeline/scan_sample.h"
+#include "pipeline/sharing.h"
 
 namespace flyweight {
 namespace {
@@ -67,6 +68,7 @@ class Scanner {
     FLYWEIGHT_ASSIGN(index_, input_.Describe(pool_));
     places_ = ItemsOf(index_, AllFiles(index_));
     FLYWEIGHT_TRY(FindSameBytes());
+    FLYWEIGHT_TRY(FindSharedParts());
     constexpr uint64_t kMaxDivisor = 4;
     sample_ = ChooseScanSample(index_, places_, options_.sample_bytes, options_.sample_bytes / kMaxDivisor);
     FLYWEIGHT_TRY(EncodeSample());
@@ -102,6 +104,21 @@ class Scanner {
       bool follows = ExtentOf(before).place == PlaceKind::kSame;
       ExtentOf(number).place = PlaceKind::kSame;
       ExtentOf(number).same_as = follows ? ExtentOf(before).same_as : before;
+    }
+    return Status::Ok();
+  }
+
+  /// What of each extent an archive has but once, by pieces and casts. Extents stay what they are: they are sampled
+  /// whole, as kFast stores them.
+  Status FindSharedParts() {
+    ArchiveIndex shared = index_;
+    FLYWEIGHT_TRY(FindShared(input_.contents(), shared, Level::kBalanced));
+    for (const ExtentItem& place : places_) {
+      const IndexExtent& extent = shared.files[place.file].extents[place.extent];
+      own_parts_.push_back(1.0);
+      if (extent.place == PlaceKind::kCast) own_parts_.back() = 0;
+      if (extent.place != PlaceKind::kPieces) continue;
+      own_parts_.back() = static_cast<double>(extent.own_bytes) / static_cast<double>(extent.decoded_bytes);
     }
     return Status::Ok();
   }
@@ -253,13 +270,19 @@ class Scanner {
       scanned.reason = "a few bytes: kept in the index";
       return scanned;
     }
-    scanned.reason = ReasonFor(extent.dtype, extent.is_tensor, own.codecs, own.facts);
-    AddRecord(own, group, scanned);
+    scanned.reason = own_parts_[number] == 1 ? "" : SharedText(own_parts_[number]);
+    scanned.reason += ReasonFor(extent.dtype, extent.is_tensor, own.codecs, own.facts);
+    AddRecord(own, group, own_parts_[number], scanned);
     return scanned;
   }
 
+  static std::string SharedText(double own_part) {
+    if (own_part == 0) return "a cast of another tensor; ";
+    return std::to_string(static_cast<int>(100 * (1 - own_part))) + " % stored elsewhere; ";
+  }
+
   /// The bytes of a record whose chunks are like those that were looked at.
-  static void AddRecord(const Tally& own, const Tally& group, ScannedExtent& scanned) {
+  static void AddRecord(const Tally& own, const Tally& group, double own_part, ScannedExtent& scanned) {
     auto size = static_cast<double>(scanned.size_bytes);
     double max_gain = group.high_frame_bytes == 0
                           ? 1.0
@@ -268,7 +291,7 @@ class Scanner {
       size_t measured = At(level == Level::kMax ? Level::kHigh : level);
       double head_rate = static_cast<double>(own.head_bytes[measured]) / static_cast<double>(own.decoded_bytes);
       double rate = static_cast<double>(own.frame_bytes[measured]) / static_cast<double>(own.sampled_bytes);
-      double gain = level == Level::kMax ? max_gain : 1.0;
+      double gain = (level == Level::kMax ? max_gain : 1.0) * (level == Level::kFast ? 1.0 : own_part);
       scanned.estimated_bytes[At(level)] += static_cast<uint64_t>((head_rate + rate * gain) * size);
     }
   }
@@ -280,6 +303,7 @@ class Scanner {
   std::vector<Buffers> buffers_;
   ArchiveIndex index_;
   std::vector<ExtentItem> places_;
+  std::vector<double> own_parts_;  // one an extent
   ScanSample sample_;
   std::vector<Tally> tallies_;  // one a sampled extent
   ScanReport report_;

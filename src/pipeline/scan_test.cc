@@ -119,6 +119,31 @@ TEST(ScanFile, CountsEqualTensorsOnce) {
   EXPECT_LT(PointsApart(report.estimated_bytes[1], archive_bytes, report.file_bytes), 0.5);
 }
 
+TEST(ScanFile, CountsCastsAndGrownTensorsForWhatTheyAdd) {
+  TempDir directory;
+  std::string path = directory.File("m.safetensors");
+  SafetensorsEntry wide = Tensor("wide", DType::kF32, 4096, 512, Pattern::kWeights, 1);
+  SafetensorsEntry cast{"cast", "BF16", {4096, 512}, {}};
+  for (size_t at = 0; at < wide.bytes.size(); at += 4) {
+    auto bits = LoadLe<uint32_t>(wide.bytes.data() + at);
+    auto half = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    cast.bytes.push_back(static_cast<std::byte>(half & 0xff));
+    cast.bytes.push_back(static_cast<std::byte>(half >> 8));
+  }
+  SafetensorsEntry grown = Tensor("grown", DType::kF32, 4608, 512, Pattern::kWeights, 2);
+  std::ranges::copy(wide.bytes, grown.bytes.begin());
+  WriteFile(path, test::BuildSafetensors({wide, cast, grown}));
+  ScanReport report = ScanOf(path, 4 << 20);
+  ASSERT_EQ(report.extents.size(), 4U);
+  EXPECT_THAT(report.extents[2].reason, HasSubstr("a cast of another tensor"));
+  EXPECT_THAT(report.extents[3].reason, HasSubstr("% stored elsewhere"));
+  for (Level level : {Level::kFast, Level::kBalanced}) {
+    uint64_t archive_bytes = ArchiveBytes({path}, directory.File("a.fly"), level);
+    uint64_t estimated_bytes = report.estimated_bytes[static_cast<size_t>(level)];
+    EXPECT_LT(PointsApart(estimated_bytes, archive_bytes, report.file_bytes), 2.0) << LevelName(level);
+  }
+}
+
 TEST(ScanFile, JudgesTensorsByOthersOfTheirKind) {
   TempDir directory;
   std::string path = directory.File("m.safetensors");
