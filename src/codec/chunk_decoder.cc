@@ -4,6 +4,7 @@
 #include "codec/block_fields_codec.h"
 #include "codec/chunk_encoder.h"
 #include "codec/class_codec.h"
+#include "codec/differences_codec.h"
 #include "codec/float_codec.h"
 #include "codec/lossy_codec.h"
 #include "codec/mixed_codec.h"
@@ -79,6 +80,8 @@ Status DecodeChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, 
       return DecodeScaled(head.dtype, payload, chunk, scratch);
     case static_cast<uint8_t>(CodecId::kBlockFields):
       return DecodeBlockFields(head, chunk_index, payload, chunk, scratch);
+    case static_cast<uint8_t>(CodecId::kDifferences):
+      return DecodeDifferencesChunk(payload, element_bytes, chunk, scratch);
     default:
       return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(codec)};
   }

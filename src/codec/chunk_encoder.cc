@@ -5,6 +5,7 @@
 
 #include "codec/block_fields_codec.h"
 #include "codec/class_codec.h"
+#include "codec/differences_codec.h"
 #include "codec/float_codec.h"
 #include "codec/mixed_codec.h"
 #include "codec/palette_codec.h"
@@ -118,6 +119,7 @@ class Choice {
     TryFloat();
     TryBlockFields();
     TryPlanes();
+    TryDifferences();
     TryZstd();
     TryQuantised();
     TryMixed();
@@ -168,6 +170,14 @@ class Choice {
     bool rotate = IsFloat(head_.dtype);
     contest_.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk_, ElementBytes(head_.dtype), rotate, target, scratch_);
+    });
+  }
+
+  void TryDifferences() {
+    const size_t element_bytes = ElementBytes(head_.dtype);
+    if (!all_codecs_ || element_bytes < 2) return;
+    contest_.Try(CodecId::kDifferences, [&](MutableByteSpan target) {
+      return EncodeDifferencesChunk(chunk_, element_bytes, target, scratch_);
     });
   }
 

@@ -25,7 +25,7 @@ FrequencyTables BuildClassTables(std::span<const ByteHistogram> counts, int prec
 /// The lowest exponent of the window of 64 that holds most of the counted ones (modulo 256).
 uint8_t ChooseExponentBase(const ByteHistogram& exponents);
 
-/// Precision that tables of so many contexts get: together they should stay in the first-level cache.
-inline int ClassPrecisionBits(size_t context_count) { return context_count == 1 ? 12 : 11; }
+/// Precision that tables of so many contexts get: together they should stay in the first- or second-level cache.
+inline int ClassPrecisionBits(size_t context_count) { return context_count <= 4 ? 12 : 11; }
 
 }  // namespace flyweight

@@ -17,6 +17,7 @@ enum class CodecId : uint8_t {
   kPalette = 7,
   kScaled = 8,
   kBlockFields = 9,
+  kDifferences = 10,
   // Of lossy records: codec n - 128 of a chunk's halves, and quantised blocks.
   kLossyStored = 128,
   kLossyConstant = 129,

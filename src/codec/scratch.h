@@ -21,6 +21,7 @@ struct CodecScratch::Impl {
   AlignedBuffer trial;   ///< a second encoding of a chunk, to compare
   AlignedBuffer padded;  ///< a frame that came without readable bytes behind it
   AlignedBuffer sample;
+  AlignedBuffer differences;
   AlignedBuffer signs;      ///< packed
   AlignedBuffer classes;    ///< the arrays of a chunk that is coded in classes
   AlignedBuffer mixing;     ///< what a chunk of the mixed codec learns

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -165,6 +166,23 @@ std::vector<NamedTensor> ClassTensors() {
   return tensors;
 }
 
+/// Numbers that grow slowly, at each width.
+std::vector<NamedTensor> SmoothTensors() {
+  std::vector<NamedTensor> tensors;
+  for (DType dtype : {DType::kU16, DType::kI32, DType::kI64, DType::kF64}) {
+    size_t width = static_cast<size_t>(Describe(dtype).bits) / 8;
+    Bytes content(5000 * width);
+    uint64_t value = 77;
+    for (size_t i = 0; i < 5000; ++i) {
+      value += i * i % 11 - 3;
+      std::memcpy(content.data() + i * width, &value, width);
+    }
+    tensors.push_back({std::string(Describe(dtype).name), dtype, 50, 100, Pattern::kWeights, 0, std::nullopt,
+                       Level::kBalanced, std::move(content)});
+  }
+  return tensors;
+}
+
 /// Weights in blocks, that were BF16 before or not, in chunks that end inside of blocks.
 std::vector<NamedTensor> BlockTensors() {
   Random random(1);
@@ -208,6 +226,7 @@ std::vector<std::pair<std::string, std::vector<NamedTensor>>> AllArchives() {
   }
   archives.emplace_back("encoded_all_dtypes", others);
   archives.emplace_back("encoded_classes", ClassTensors());
+  archives.emplace_back("encoded_smooth", SmoothTensors());
   archives.emplace_back("encoded_blocks", BlockTensors());
   archives.emplace_back("lossy_fp16", LossyTensors({LossyMethod::kF16, 16, false, 0}));
   archives.emplace_back("lossy_bf16", LossyTensors({LossyMethod::kBF16, 16, false, 0}));

@@ -98,6 +98,14 @@ def planes(payload, element_bytes, chunk_bytes):
     return words.astype("<u8").view(np.uint8).reshape(count, 8)[:, :element_bytes].tobytes()
 
 
+def differences(payload, element_bytes, chunk_bytes):
+    """3.13"""
+    must(element_bytes >= 2, "differences of elements of one byte")
+    z = np.frombuffer(planes(payload, element_bytes, chunk_bytes), dtype=f"<u{element_bytes}")
+    step = (z >> 1) ^ (0 - (z & 1)).astype(z.dtype)
+    return np.cumsum(step, dtype=z.dtype).astype(f"<u{element_bytes}").tobytes()
+
+
 # 3.5: float fields ----------------------------------------------------------------------------------------------------
 
 

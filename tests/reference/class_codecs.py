@@ -52,7 +52,7 @@ class Tables:
 
 def frequency_tables(cursor):
     count, precision = cursor.uint(1), cursor.uint(1)
-    must(1 <= count <= 64 and 8 <= precision <= 12, "frequencies: count or precision out of bounds")
+    must(1 <= count <= 64 and 8 <= precision <= 14, "frequencies: count or precision out of bounds")
     bits = Bits(cursor)
     tables = []
     for _ in range(count):
@@ -71,8 +71,9 @@ def frequency_tables(cursor):
                 total, number = total >> 1, number >> 1
             before = tables[-1][value] if relative else table[value - 1] if value > first else 0
             table[value] = before + (-(z >> 1) - 1 if z & 1 else z >> 1)
-            must(0 <= table[value] <= left, "frequencies: out of range")
+            must(0 <= table[value] <= min(left, 4096), "frequencies: out of range")
             left -= table[value]
+        must(left <= 4096, "frequencies: one is over 4096")
         table[last] = left
         tables.append(table)
     must(bits.held == 0, "frequencies: bits are left over")

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from block_codecs import block_fields, block_side
-from chunk_codecs import WINDOW_LIMIT, float_fields, float_side, planes
+from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
@@ -154,6 +154,8 @@ class Record:
             return in_classes(payload, self.classes, self.dtype_name, chunk_bytes, offset)
         if codec in (PALETTE, SCALED):
             return quantised(codec, payload, self.dtype_name, self.element_bytes, chunk_bytes)
+        if codec == 10:
+            return differences(payload, self.element_bytes, chunk_bytes)
         if codec == 9:
             must(self.blocks is not None, "block fields in a record that has no blocks")
             return block_fields(payload, self.blocks, chunk_bytes, offset)

@@ -12,6 +12,24 @@ constexpr size_t kFewLanes = 4;
 constexpr size_t kManyValues = 8192;
 constexpr uint32_t kLowerBound = 1U << 16;
 
+// Rare values take at least one slot each: where there are many of them finer slots pay for a larger table.
+FrequencyTables ChooseTable(const ByteHistogram& counts) {
+  FrequencyTables best;
+  double best_bits = 0;
+  for (int precision_bits : {11, 12, 13, 14}) {
+    if (!FitsPrecision(counts, precision_bits)) break;
+    FrequencyTable table = NormaliseFrequencies(counts, precision_bits);
+    ByteWriter written;
+    WriteFrequencyTables({&table, 1}, precision_bits, written);
+    double bits = EstimateBits(table, counts, precision_bits) + 8 * static_cast<double>(written.size());
+    if (!best.contexts.empty() && bits >= best_bits) continue;
+    best_bits = bits;
+    best.precision_bits = precision_bits;
+    best.contexts = {table};
+  }
+  return best;
+}
+
 // Few lanes where the bytes that each costs would weigh.
 size_t LanesFor(size_t value_count) { return value_count < kManyValues ? kFewLanes : kContextLanes; }
 
@@ -157,9 +175,7 @@ size_t EncodeBytes(ByteSpan bytes, const ByteHistogram& counts, MutableByteSpan 
   const size_t coded_count = bytes.size() - carried_count;
   ByteHistogram coded_counts = counts;
   for (std::byte value : bytes.subspan(coded_count)) --coded_counts[static_cast<size_t>(value)];
-  FrequencyTables tables;
-  tables.precision_bits = bytes.size() < kManyValues ? kMaxPrecisionBits - 1 : kMaxPrecisionBits;
-  tables.contexts = {NormaliseFrequencies(coded_counts, tables.precision_bits)};
+  FrequencyTables tables = ChooseTable(coded_counts);
   ByteWriter head;
   WriteFrequencyTables(tables.contexts, tables.precision_bits, head);
   if (head.size() >= target.size()) return 0;

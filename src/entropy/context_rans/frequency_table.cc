@@ -153,10 +153,12 @@ Result<FrequencyTable> ReadTable(BitReader& bits, const FrequencyTable* previous
     FLYWEIGHT_ASSIGN(uint32_t z, GetRice(parameter.bits(), bits));
     parameter.Add(z);
     int frequency = Predict(table, before, first, value) + UnZigZag(z);
-    if (frequency < 0 || frequency > left) return Error{ErrorCode::kCorrupt, 0, "frequencies: out of range"};
+    if (frequency < 0 || frequency > std::min(left, kMaxFrequency))
+      return Error{ErrorCode::kCorrupt, 0, "frequencies: out of range"};
     table.frequency[value] = static_cast<uint16_t>(frequency);
     left -= frequency;
   }
+  if (left > kMaxFrequency) return Error{ErrorCode::kCorrupt, 0, "frequencies: one is over 4096"};
   table.frequency[last] = static_cast<uint16_t>(left);
   return table;
 }
@@ -188,6 +190,15 @@ FrequencyTable NormaliseFrequencies(const ByteHistogram& counts, int precision_b
     left -= step;
   }
   return table;
+}
+
+bool FitsPrecision(const ByteHistogram& counts, int precision_bits) {
+  uint64_t total = 0;
+  for (uint32_t count : counts) total += count;
+  uint64_t largest = *std::max_element(counts.begin(), counts.end());
+  // What rounding leaves over, at most one a value, goes to the largest.
+  return (1 << precision_bits) <= kMaxFrequency ||
+         largest << precision_bits <= total * static_cast<uint64_t>(kMaxFrequency - 256);
 }
 
 double EstimateBits(const FrequencyTable& table, const ByteHistogram& counts, int precision_bits, double unknown_bits) {

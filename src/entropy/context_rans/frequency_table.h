@@ -12,7 +12,9 @@
 namespace flyweight {
 
 inline constexpr int kMinPrecisionBits = 8;
-inline constexpr int kMaxPrecisionBits = 12;
+inline constexpr int kMaxPrecisionBits = 14;
+/// No frequency exceeds this, so that a slot of a decoding table fits 32 bits.
+inline constexpr int kMaxFrequency = 1 << 12;
 inline constexpr size_t kMaxContexts = 64;
 
 /// Frequencies of the 256 byte values in one context; they add up to 2^precision. 0: the value cannot be coded.
@@ -21,8 +23,11 @@ struct FrequencyTable {
 };
 
 /// Frequencies near the counts, at least 1 for every value that occurs. An empty histogram gives value 0 everything.
-/// Integers only, so that every machine builds the same table.
+/// Integers only, so that every machine builds the same table. Precondition: FitsPrecision.
 FrequencyTable NormaliseFrequencies(const ByteHistogram& counts, int precision_bits);
+
+/// Whether no frequency would exceed kMaxFrequency. Always up to 12 bits.
+bool FitsPrecision(const ByteHistogram& counts, int precision_bits);
 
 /// Bits that coding a sample with these counts takes; `unknown_bits` for each value the table lacks.
 double EstimateBits(const FrequencyTable& table, const ByteHistogram& counts, int precision_bits,

@@ -69,8 +69,13 @@ class Builder {
   }
 
   BlockLayout Build() {
-    // Puts the fields of the lowest bits first, of source and target alike.
-    std::ranges::stable_sort(layout_.moves, {}, [](const FieldMove& m) { return m.source_shift + m.target_shift; });
+    // Puts the fields of the lowest bits first, of source and target alike; equal ones keep their order.
+    auto before = [](const FieldMove& a, const FieldMove& b) {
+      return a.source_shift + a.target_shift < b.source_shift + b.target_shift;
+    };
+    auto begin = layout_.moves.begin();
+    for (auto move = begin; move != layout_.moves.end(); ++move)
+      std::rotate(std::upper_bound(begin, move, *move, before), move, move + 1);
     return std::move(layout_);
   }
 
