@@ -78,31 +78,37 @@ inline void Decode(DecodeContextsArgs& args) {
   const uint32x4_t mask = vdupq_n_u32((1U << args.precision_bits) - 1);
   const int32x4_t left = vdupq_n_s32(args.precision_bits), right = vdupq_n_s32(-args.precision_bits);
   const uint32x4_t one = vdupq_n_u32(1), low12 = vdupq_n_u32(0xFFF);
+  const uint32_t* const slots_table = args.slots;
   const uint8_t* stream = args.stream;
   const uint8_t* const overrun = args.stream_end + 1;
+  const uint8_t* contexts = args.contexts;
+  uint8_t* values = args.values;
+  uint32_t* const states = args.states;
   for (size_t row = 0; row < args.row_count; ++row) {
     for (size_t lane = 0; lane < kContextLanes; lane += kVecLanes * kGroupVecs) {
-      const Contexts contexts(kContexts ? args.contexts + lane : kNoContexts);
+      const Contexts of_lanes(kContexts ? contexts + lane : kNoContexts);
       uint32x4_t slots[kGroupVecs];
 #pragma GCC unroll 4
       for (size_t v = 0; v < kGroupVecs; ++v) {
-        uint32_t* const states = args.states + lane + kVecLanes * v;
-        uint32x4_t x = vld1q_u32(states);
+        uint32_t* const state = states + lane + kVecLanes * v;
+        uint32x4_t x = vld1q_u32(state);
         uint32x4_t index = vandq_u32(x, mask);
-        if constexpr (kContexts) index = vaddq_u32(index, vshlq_u32(contexts.of[v], left));
-        slots[v] = Gather(args.slots, index);
+        if constexpr (kContexts) index = vaddq_u32(index, vshlq_u32(of_lanes.of[v], left));
+        slots[v] = Gather(slots_table, index);
         const uint32x4_t frequency = vaddq_u32(vshrq_n_u32(slots[v], 20), one);
         const uint32x4_t offset = vandq_u32(vshrq_n_u32(slots[v], 8), low12);
         x = vmlaq_u32(offset, frequency, vshlq_u32(x, right));
-        vst1q_u32(states, Renormalise(x, stream));
+        vst1q_u32(state, Renormalise(x, stream));
       }
-      vst1q_u8(args.values + lane, Values(slots));
+      vst1q_u8(values + lane, Values(slots));
     }
     stream = stream < overrun ? stream : overrun;
-    args.values += kContextLanes;
-    if constexpr (kContexts) args.contexts += kContextLanes;
+    values += kContextLanes;
+    if constexpr (kContexts) contexts += kContextLanes;
   }
   args.stream = stream;
+  args.values = values;
+  args.contexts = contexts;
 }
 
 }  // namespace
