@@ -41,10 +41,32 @@ struct Known {
 constexpr Verbs kCompressing(Verb::kCompress, Verb::kConvert);
 constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract);
 
+/// A word for an effort.
+struct LevelName {
+  const char* options;
+  Level level;
+};
+
+constexpr std::array kLevelNames = {
+    LevelName{"-1", Level::kFast},
+    LevelName{"-2", Level::kFast},
+    LevelName{"-3", Level::kFast},
+    LevelName{"-4", Level::kBalanced},
+    LevelName{"-5", Level::kBalanced},
+    LevelName{"-6", Level::kBalanced},
+    LevelName{"-7", Level::kHigh},
+    LevelName{"-8", Level::kHigh},
+    LevelName{"-9,--best", Level::kMax},
+    LevelName{"--balanced", Level::kBalanced},
+    LevelName{"--inference", Level::kBalanced},
+    LevelName{"--high", Level::kHigh},
+    LevelName{"--storage", Level::kMax},
+};
+
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
-  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy;
+  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, level_list;
   bool decompress = false;
   bool test = false;
   bool list = false;
@@ -52,24 +74,16 @@ struct Flags {
   bool version = false;
   bool ecc = false;
   bool fast = false;
-  bool archive = false;
+  bool max = false;
   bool no_verify = false;
   std::array<bool, kRefusals.size()> refused{};
-  std::vector<CLI::Option*> levels;
+  std::array<CLI::Option*, kLevelNames.size()> levels{};
   std::vector<Known> known;
 };
 
 void AddLevels(CLI::App& app, Flags& flags) {
-  for (char level = '1'; level <= '9'; ++level) {
-    std::string name = std::string("-") + level;
-    if (level == '9') name += ",--best";
-    flags.levels.push_back(app.add_flag(name));
-  }
-  for (const char* name : {"--inference", "--balanced", "--high", "--storage"}) {
-    flags.levels.push_back(app.add_flag(name));
-  }
-  // Beside a number it says the same louder, as in -kz9.
-  app.add_flag("-z,--max", flags.archive);
+  for (size_t i = 0; i < kLevelNames.size(); ++i) flags.levels[i] = app.add_flag(kLevelNames[i].options);
+  app.add_flag("-z,--max", flags.max);
 }
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -92,7 +106,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
       Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract));
   add("-r,--recursive", arguments.recursive,
       Verbs(Verb::kCompress, Verb::kDecompress, Verb::kList, Verb::kInfo, Verb::kStat, Verb::kVerify, Verb::kMigrate,
-            Verb::kScan));
+            Verb::kScan, Verb::kBench));
   add("--rm", arguments.remove_source, kCompressing);
   add("--resume", arguments.resume, kCompressing);
   add("--no-verify", flags.no_verify, kCompressing);
@@ -119,6 +133,7 @@ void AddValues(CLI::App& app, Flags& flags) {
   add("--sample", flags.sample, Verbs(Verb::kVerify));
   add("--from", flags.from, Verbs(Verb::kRepair));
   add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList));
+  add("--levels", flags.level_list, Verbs(Verb::kBench));
   auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
   flags.known.push_back({strip, kCompressing});
   app.add_option("files", flags.arguments.files);
@@ -184,7 +199,27 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
     arguments.sample_fraction = ParseFraction(flags.sample);
     if (!arguments.sample_fraction.has_value()) return bad("--sample", flags.sample, "a part such as 0.01 or 1%");
   }
+  if (is_given("--levels")) {
+    std::optional<std::vector<Level>> levels = ParseLevels(flags.level_list);
+    if (!levels.has_value()) return bad("--levels", flags.level_list, "a list of fast, balanced, high and max");
+    arguments.levels = *levels;
+  }
   arguments.verify = !flags.no_verify;
+  return std::nullopt;
+}
+
+/// Which effort the words mean, of which one may be given. Beside -z, as in -kz9, a number says nothing more.
+std::optional<UsageError> ReadLevel(const Flags& flags, bool fast_is_level, Level& level) {
+  size_t count = 0;
+  auto take = [&](bool is_given, Level given) {
+    if (!is_given) return;
+    level = given;
+    ++count;
+  };
+  for (size_t i = 0; i < kLevelNames.size(); ++i) take(flags.levels[i]->count() > 0, kLevelNames[i].level);
+  take(flags.fast && fast_is_level, Level::kFast);
+  if (flags.max) level = Level::kMax;
+  if (count > 1) return UsageError{"more than one level is given"};
   return std::nullopt;
 }
 
@@ -213,8 +248,7 @@ std::variant<Arguments, UsageError> Resolve(Flags& flags, std::optional<Verb> ve
   if (auto later = CheckVerb(arguments.verb); later.has_value()) return *later;
   auto is_given = [](const CLI::Option* option) { return option->count() > 0; };
   arguments.fast = flags.fast && arguments.verb == Verb::kVerify;
-  auto level_count = std::ranges::count_if(flags.levels, is_given) + (flags.fast && !arguments.fast ? 1 : 0);
-  if (level_count > 1) return UsageError{"more than one level is given"};
+  if (auto bad = ReadLevel(flags, !arguments.fast, arguments.level); bad.has_value()) return *bad;
   for (const Known& known : flags.known) {
     if (!is_given(known.option) || known.verbs.Has(arguments.verb)) continue;
     return UsageError{known.option->get_name(false, true).substr(0, known.option->get_name(false, true).find(',')) +

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/verbs.h"
+#include "flyweight/level.h"
 #include "flyweight/lossy.h"
 
 namespace flyweight::cli {
@@ -24,6 +25,8 @@ struct Arguments {
   std::optional<std::string> output;
   std::optional<std::string> from;     ///< of kRepair: a second copy
   std::optional<std::string> pattern;  ///< of kStat: which tensors
+  Level level = Level::kBalanced;
+  std::vector<Level> levels;  ///< of kBench: which; empty = all
   LossyOptions lossy;
   std::vector<std::string> strip;
   std::optional<uint64_t> part_bytes;

@@ -11,7 +11,7 @@ Complaint CheckFiles(const Arguments& arguments) {
   auto count = std::ranges::count(arguments.files, std::string(kStream));
   if (count > 1) return UsageError{"standard input (-) can be read once only"};
   if (std::ranges::count(arguments.files, std::string()) > 0) return UsageError{"a file name is empty"};
-  constexpr Verbs kNeedNames(Verb::kExtract, Verb::kScan, Verb::kMigrate, Verb::kRepair, Verb::kConvert);
+  constexpr Verbs kNeedNames(Verb::kExtract, Verb::kScan, Verb::kMigrate, Verb::kRepair, Verb::kConvert, Verb::kBench);
   std::string verb(NameOf(arguments.verb));
   if (kNeedNames.Has(arguments.verb) && (arguments.files.empty() || (count > 0 && arguments.verb != Verb::kConvert))) {
     return UsageError{verb + " needs the name of a file"};
@@ -85,7 +85,7 @@ Complaint CheckVerify(const Arguments& arguments) {
 }  // namespace
 
 std::optional<UsageError> CheckVerb(Verb verb) {
-  constexpr Verbs kLater(Verb::kDiff, Verb::kApply, Verb::kBench, Verb::kReport);
+  constexpr Verbs kLater(Verb::kDiff, Verb::kApply, Verb::kReport);
   if (!kLater.Has(verb)) return std::nullopt;
   return UsageError{std::string(NameOf(verb)) + " comes in a later version"};
 }

@@ -110,8 +110,9 @@ std::optional<UsageError> ResolveOutput(Arguments& arguments) {
 }
 
 void ExpandDirectories(Arguments& arguments, Console& console) {
-  if (!arguments.recursive && arguments.verb != Verb::kScan) return;
-  bool reads_models = arguments.verb == Verb::kCompress || arguments.verb == Verb::kScan;
+  if (!arguments.recursive && arguments.verb != Verb::kBench) return;
+  bool reads_models =
+      arguments.verb == Verb::kCompress || arguments.verb == Verb::kScan || arguments.verb == Verb::kBench;
   Finder finder(reads_models ? IsModelName : IsArchiveName, console);
   std::vector<std::string> files;
   for (const std::string& file : arguments.files) {

@@ -37,6 +37,8 @@ Command CommandOf(Verb verb) {
       return RunExtract;
     case Verb::kScan:
       return RunScan;
+    case Verb::kBench:
+      return RunBench;
     case Verb::kMigrate:
       return RunMigrate;
     case Verb::kRepair:

@@ -1,5 +1,6 @@
 #include "cli/values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -81,6 +82,18 @@ std::optional<double> ParseFraction(std::string_view text) {
   }
   std::optional<double> value = ParseDecimal(text);
   return value.has_value() && *value > 0 && *value <= 1 ? value : std::nullopt;
+}
+
+std::optional<std::vector<Level>> ParseLevels(std::string_view text) {
+  std::vector<Level> levels;
+  while (true) {
+    std::string_view word = text.substr(0, text.find(','));
+    auto found = std::ranges::find(kAllLevels, word, LevelName);
+    if (found == kAllLevels.end()) return std::nullopt;
+    levels.push_back(*found);
+    if (word.size() == text.size()) return levels;
+    text.remove_prefix(word.size() + 1);
+  }
 }
 
 }  // namespace flyweight::cli

@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
+
+#include "flyweight/level.h"
 
 namespace flyweight::cli {
 
@@ -20,5 +23,8 @@ std::optional<double> ParsePercent(std::string_view text);
 
 /// A part of 1, over 0, at most 1: "0.001" or "0.1%".
 std::optional<double> ParseFraction(std::string_view text);
+
+/// Names of levels with commas between them: "fast,max".
+std::optional<std::vector<Level>> ParseLevels(std::string_view text);
 
 }  // namespace flyweight::cli

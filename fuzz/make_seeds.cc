@@ -207,6 +207,27 @@ std::vector<std::pair<std::string, Bytes>> MixedSeeds() {
   return seeds;
 }
 
+/// Records in classes: of every layout, and one with a mask of zeros whose signs count.
+std::vector<std::pair<std::string, Bytes>> ClassSeeds() {
+  std::vector<Content> contents = {
+      {"bf16", DType::kBF16, {120, 40}, WeightBytes(DType::kBF16, 120 * 40)},
+      {"f16", DType::kF16, {120, 40}, WeightBytes(DType::kF16, 120 * 40)},
+      {"f32", DType::kF32, {120, 40}, WeightBytes(DType::kF32, 120 * 40)},
+      {"f8", DType::kF8E4M3, {120, 40}, WeightBytes(DType::kF32, 1200)},
+  };
+  Content zeros = contents[0];
+  zeros.name = "zeros";
+  for (size_t i = 0; i + 1 < zeros.bytes.size(); i += 6) {
+    zeros.bytes[i] = std::byte{0};
+    zeros.bytes[i + 1] &= std::byte{0x80};
+  }
+  contents.push_back(zeros);
+  std::vector<std::pair<std::string, Bytes>> seeds;
+  for (const Content& content : contents)
+    seeds.emplace_back("classes_" + content.name, RecordSeed(content, Level::kHigh));
+  return seeds;
+}
+
 /// Table exponents that F16 has no bits for: all instruction sets must drop the same ones.
 Bytes WideExponentSeed(const Content& content) {
   constexpr size_t kFirstExponent = 4 + 32 + 8 + 2;  // seed length field, record head, float fields, n and m
@@ -316,7 +337,7 @@ NamedFiles OnnxFiles() {
 
 Bytes Compress(const Bytes& file) {
   Bytes archive;
-  Status status = CompressFileBytes(file, "seed", 1, [&](ByteSpan piece) {
+  Status status = CompressFileBytes(file, "seed", Level::kBalanced, 1, [&](ByteSpan piece) {
     archive.insert(archive.end(), piece.begin(), piece.end());
     return Status::Ok();
   });
@@ -363,6 +384,8 @@ void WriteSeeds(const std::filesystem::path& corpus) {
     record_roundtrip.Add(content.name + "_grown", RoundTripSeed(content, 64, 100));
   }
   for (const auto& [name, seed] : MixedSeeds()) record.Add(name, seed);
+  record_roundtrip.Add("bf16_two_chunks", RoundTripSeed(Contents().front(), 60, 200));
+  for (const auto& [name, seed] : ClassSeeds()) record.Add(name, seed);
   record_roundtrip.Add("bf16_two_chunks", RoundTripSeed(Contents().front(), 60, 200));
   SeedFolder safetensors(corpus, "safetensors");
   SeedFolder archive(corpus, "archive");

@@ -29,6 +29,7 @@ struct Tensor {
   DType dtype = DType::kOpaque;
   Shape shape;
   std::vector<std::byte> bytes;
+  Level level = Level::kBalanced;
 };
 
 /// Elements that a growth byte asks for. One value that mutations seldom hit gives two chunks of 16-bit elements.
@@ -37,7 +38,8 @@ size_t GrownElements(size_t growth) { return growth == 200 ? 300'000 : 32 * grow
 /// Above this only the active ISA is tried, so that inputs stay fast.
 constexpr size_t kSmallTensorBytes = 64 << 10;
 
-/// `u8 dtype, u8 columns, u8 growth, content`: with a growth over 0 the content is stretched.
+/// `u8 dtype, u8 columns, u8 growth, content`: with a growth over 0 the content is stretched; the low two bits of
+/// columns are the level.
 Tensor ReadTensor(FuzzInput input) {
   Tensor tensor;
   uint8_t number = input.Read<uint8_t>();
@@ -46,6 +48,7 @@ Tensor ReadTensor(FuzzInput input) {
   size_t element_bytes = static_cast<size_t>(std::max(Describe(tensor.dtype).bits / 8, 1));
   if (blocks != nullptr) element_bytes = blocks->block_bytes;
   size_t columns = input.Read<uint8_t>();
+  tensor.level = static_cast<Level>(columns % 4);
   size_t growth = input.Read<uint8_t>();
   ByteSpan content = input.Rest();
   if (growth > 0) {
@@ -70,7 +73,7 @@ EncodedRecord Encode(const Tensor& tensor) {
   static CodecScratch scratch;  // reused from input to input, as a thread reuses it from chunk to chunk
   ExactBuffer content(tensor.bytes);
   MemorySource source(content.span());
-  Result<RecordPlan> plan = PlanRecord(source, 0, source.size(), tensor.dtype, tensor.shape, Level::kBalanced, scratch);
+  Result<RecordPlan> plan = PlanRecord(source, 0, source.size(), tensor.dtype, tensor.shape, tensor.level, scratch);
   FLYWEIGHT_FUZZ_CHECK(plan.ok());
   EncodedRecord record;
   record.head = plan.value().head_bytes;

@@ -11,7 +11,7 @@ namespace {
 
 std::vector<std::byte> Compress(ByteSpan file, size_t thread_count) {
   std::vector<std::byte> archive;
-  Status status = CompressFileBytes(file, "model", thread_count, [&](ByteSpan piece) {
+  Status status = CompressFileBytes(file, "model", Level::kBalanced, thread_count, [&](ByteSpan piece) {
     archive.insert(archive.end(), piece.begin(), piece.end());
     return Status::Ok();
   });

@@ -195,7 +195,7 @@ struct Decoded {
   std::vector<std::string> damage;
 };
 
-inline Result<Decoded> DecodeAll(const ByteSource& source) {
+inline Result<Decoded> DecodeOnly(const ByteSource& source) {
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(source));
   Decoded decoded;
   decoded.damage = reader.damage();
@@ -211,6 +211,21 @@ inline Result<Decoded> DecodeAll(const ByteSource& source) {
       content.insert(content.end(), part.begin(), part.end());
     }
     decoded.files.push_back(std::move(content));
+  }
+  return decoded;
+}
+
+/// The same, and the stored bytes of every chunk compared with their checksum, which decoding alone does not look at
+/// where the decoded bytes are right.
+inline Result<Decoded> DecodeAll(const ByteSource& source) {
+  FLYWEIGHT_ASSIGN(Decoded decoded, DecodeOnly(source));
+  FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(source));
+  for (const IndexFile& file : reader.index().files) {
+    for (const IndexExtent& extent : file.extents) {
+      if (extent.place != PlaceKind::kRecord) continue;
+      FLYWEIGHT_ASSIGN(OpenRecord record, reader.OpenRecordOf(extent));
+      for (uint64_t i = 0; i < record.head.chunk_count; ++i) FLYWEIGHT_TRY(reader.ScrubChunk(record, i));
+    }
   }
   return decoded;
 }

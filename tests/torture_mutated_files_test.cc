@@ -74,10 +74,11 @@ TEST(MutatedFiles, ComeBackByteForByte) {
     for (size_t i = 0; i <= MutationsAFile(); ++i) {
       Bytes file = i == 0 ? seed : Mutate(seed, random);
       Bytes archive;
-      Status status = CompressFileBytes(file, "model", 1 + file_count % 2, [&](std::span<const std::byte> piece) {
-        archive.insert(archive.end(), piece.begin(), piece.end());
-        return Status::Ok();
-      });
+      Status status =
+          CompressFileBytes(file, "model", Level::kBalanced, 1 + file_count % 2, [&](std::span<const std::byte> piece) {
+            archive.insert(archive.end(), piece.begin(), piece.end());
+            return Status::Ok();
+          });
       ASSERT_THAT(status, IsOk()) << path;
       Result<Archive> opened = Archive::OpenBytes(archive);
       ASSERT_THAT(opened, IsOk()) << path;

@@ -19,6 +19,7 @@ void RunInfo(const std::string& file, const Arguments& arguments, Console& conso
 void RunStat(const std::string& file, const Arguments& arguments, Console& console);
 void RunExtract(const std::string& file, const Arguments& arguments, Console& console);
 void RunScan(const std::string& file, const Arguments& arguments, Console& console);
+void RunBench(const std::string& file, const Arguments& arguments, Console& console);
 void RunMigrate(const std::string& file, const Arguments& arguments, Console& console);
 void RunRepair(const std::string& file, const Arguments& arguments, Console& console);
 

@@ -87,6 +87,7 @@ void CompressTo(const Sources& sources, const std::string& target, const Argumen
         ProgressBar bar(console.Label(first), passes, console.wants_progress());
         CompressOptions options;
         options.thread_count = arguments.thread_count;
+        options.level = arguments.level;
         options.overwrite = overwrite;
         options.verify = arguments.verify;
         options.remove_source = arguments.remove_source;

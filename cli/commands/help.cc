@@ -12,7 +12,8 @@ constexpr const char* kGeneral = R"(flyweight keeps the weights of neural networ
   extract X.fly NAME...       some of its files, or tensors
   list, info, stat X.fly      its files, a summary, its tensors
   verify X.fly                check every byte; writes nothing
-  scan SRC                    what is in a file, and how small it would get
+  scan SRC                    how small each level would make it, and why
+  bench FILE                  levels and zstd on your file: size and speed
   migrate, repair X.fly       encode anew; mend
   convert SRC OUT             compress, or decompress where SRC is an archive
 
@@ -26,8 +27,8 @@ flyweight help VERB tells more. As with gzip: flyweight SRC compresses,
   -k, --keep         keep the source, as always; --rm removes it
   -T, --threads N    0, the default, is one a CPU
   -q, -v, --json     quieter; what was done; results as JSON, a line a file
-  -1 ... -9, --fast, --best, -z, --max
-                     effort; all lossless, and all the same in this version
+  --fast, --balanced, --high, --max, or -1 ... -9
+                     effort, all lossless; --balanced is the default
   -h, -V             this text; version, format version, instruction set
 
 Exit code: 0 done, 1 error, 2 wrong usage or warning.
@@ -55,8 +56,14 @@ archive is read back and compared with SRC before it takes its name.
       --no-verify      do not read the archive back
       --dry-run        say what would be written
   -T, --threads N      0, the default, is one a CPU
-  -1 ... -9, --fast, --balanced, --high, -z, --max, --best
-                       effort; all lossless, and all the same in this version
+
+How hard to try; all are lossless, and every flyweight reads them all:
+      --fast           -1 -2 -3  compresses fastest
+      --balanced       -4 -5 -6  the default; also --inference, as what it
+                                 writes is read fastest
+      --high           -7 -8     smaller, at the speed of a disk
+  -z, --max            -9        smallest, and slow both ways; also --best,
+                                 --storage
 
 Sizes: 5000, 1.5G, 8GiB, 100MB. K, M, G, T are powers of 1024, KB and so on of
 1000.
@@ -128,13 +135,26 @@ nothing. Exit code 0 only where all of it comes back as it was.
 
 constexpr const char* kScan = R"(flyweight scan SRC...
 
-Tells what flyweight sees in a model file: format, tensors, types, and about
-how large the archive would be, from samples of each tensor. Of a directory,
-every model file below it. Writes nothing.
+Tells, before anything is compressed, about how large the archive would be at
+each level and why, tensor by tensor: a sample of SRC is encoded in memory. Of
+a directory, as one archive of all that is in it. Writes nothing.
 
-  -v, --verbose        each tensor
-      --json           one object a line for each file (-v: with its tensors)
+  -r, --recursive      every model file below the directories, each by itself
+  -v, --verbose        each tensor; else those are one line that differ only in
+                       numbers in their names
+      --json           one object a line for each SRC (-v: with its tensors)
   -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kBench = R"(flyweight bench FILE...
+
+Compresses and restores FILE in memory, at each level and with zstd -1, -3 and
+-19, on one core, and compares what comes back. Of files over 256 MiB a sample;
+the slow ones on less. Of a directory, every model file below it. Writes
+nothing.
+
+      --levels LIST    only these: fast, balanced, high, max, with commas
+      --json           one object a line for each FILE
 )";
 
 constexpr const char* kMigrate = R"(flyweight migrate X.fly...
@@ -147,6 +167,8 @@ the new archive holds the same and is smaller. Needs room for both.
   -r, --recursive      every archive below the directories
       --dry-run        say what would be done
   -T, --threads N      0, the default, is one a CPU
+      --fast, --balanced, --high, --max, -1 ... -9
+                       effort, as of compress
 )";
 
 constexpr const char* kRepair = R"(flyweight repair X.fly [-o OUT]
@@ -165,7 +187,7 @@ Compresses SRC, a file or a directory, to OUT. Where SRC is an archive and OUT
 does not end in .fly, decompresses it. Options as of compress and decompress.
 )";
 
-constexpr const char* kLater = R"(diff, apply, bench and report come in a later version.
+constexpr const char* kLater = R"(diff, apply and report come in a later version.
 )";
 
 const char* TextOf(Verb topic) {
@@ -184,6 +206,8 @@ const char* TextOf(Verb topic) {
       return kVerify;
     case Verb::kScan:
       return kScan;
+    case Verb::kBench:
+      return kBench;
     case Verb::kMigrate:
       return kMigrate;
     case Verb::kRepair:
@@ -192,7 +216,6 @@ const char* TextOf(Verb topic) {
       return kConvert;
     case Verb::kDiff:
     case Verb::kApply:
-    case Verb::kBench:
     case Verb::kReport:
       return kLater;
     case Verb::kHelp:

@@ -107,6 +107,7 @@ class Migration {
     ProgressBar bar(console_.Label(file_), 2, console_.wants_progress());
     CompressOptions options;
     options.thread_count = arguments_.thread_count;
+    options.level = arguments_.level;
     options.recovery_permille = arguments_.recovery_permille;
     options.progress = bar.Callback();
     options.notice = TellNotices(file_, bar, console_);

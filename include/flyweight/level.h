@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace flyweight {
 
@@ -12,5 +15,14 @@ enum class Level : uint8_t {
   kHigh = 2,      ///< smaller at the speed of a disk
   kMax = 3,       ///< cold storage: tens of MB/s both ways
 };
+
+inline constexpr std::array kAllLevels = {Level::kFast, Level::kBalanced, Level::kHigh, Level::kMax};
+inline constexpr size_t kLevelCount = kAllLevels.size();
+
+/// "fast", "balanced", "high", "max".
+constexpr std::string_view LevelName(Level level) {
+  constexpr std::array<std::string_view, kLevelCount> kNames = {"fast", "balanced", "high", "max"};
+  return kNames[static_cast<size_t>(level)];
+}
 
 }  // namespace flyweight

@@ -230,7 +230,7 @@ uint64_t CompressBound(uint64_t size_bytes);
 
 /// Compresses the bytes of a file that is in memory (a serialised safetensors, say): annotated, hashed and restored as
 /// CompressFile would.
-Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count,
+Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, Level level, size_t thread_count,
                          const AppendCallback& append);
 
 /// An archive in a file or in memory, for random access. Thread-safe.

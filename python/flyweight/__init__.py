@@ -23,6 +23,7 @@ from flyweight._errors import (
 if TYPE_CHECKING:
     from flyweight import numpy, torch
     from flyweight._safe_open import safe_open
+    from flyweight._scan import scan
 
 __all__ = [
     "BaseMismatchError",
@@ -36,6 +37,7 @@ __all__ = [
     "decompress",
     "numpy",
     "safe_open",
+    "scan",
     "torch",
 ]
 
@@ -46,6 +48,10 @@ def __getattr__(name: str) -> Any:
         from flyweight._safe_open import safe_open
 
         return safe_open
+    if name == "scan":
+        from flyweight._scan import scan
+
+        return scan
     if name in ("numpy", "torch"):
         from importlib import import_module
 

@@ -8,21 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from flyweight import _core, _dtypes
+from flyweight import _core, _dtypes, _levels
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Out = TypeVar("Out")
 
-LEVELS = ("balanced",)
-
 
 def compress(
     buffer: Buffer | Any,
     dtype: Any = None,
     shape: Sequence[int] | None = None,
-    level: str = "balanced",
+    level: str | int = "balanced",
     threads: int = 0,
 ) -> bytes:
     """Compresses the bytes of `buffer` losslessly into an archive.
@@ -33,8 +31,7 @@ def compress(
     defaults to the buffer's own; the last dimension is the row length that the coder looks at. `threads` is how many
     CPUs to use, 0 for all; the result does not depend on it. Raises ValueError where dtype, shape and size disagree.
     """
-    if level not in LEVELS:
-        raise ValueError(f"unknown level {level!r}; known are {', '.join(LEVELS)}")
+    effort = _levels.number(level)
     data, own_dtype, own_shape = describe(buffer)
     name = own_dtype if dtype is None else _dtypes.canonical(dtype)
     size = len(data)
@@ -50,7 +47,7 @@ def compress(
         if size * 8 % _dtypes.BITS[name]:
             raise ValueError(f"{size} bytes are not a whole number of {name} elements")
         dims = (size * 8 // _dtypes.BITS[name],)
-    return _core.compress(data, name, list(dims), check_threads(threads))
+    return _core.compress(data, name, list(dims), check_threads(threads), effort)
 
 
 @overload

@@ -4,13 +4,13 @@
 
 version: str = '0.1.0'
 
-def compress(data: memoryview, dtype: str, shape: list[int], threads: int) -> bytes:
+def compress(data: memoryview, dtype: str, shape: list[int], threads: int, level: int = 1) -> bytes:
     """An archive of one unnamed tensor. An empty shape means one dimension."""
 
-def compress_file_to_bytes(file: memoryview, file_name: bytes, threads: int) -> bytes:
+def compress_file_to_bytes(file: memoryview, file_name: bytes, threads: int, level: int = 1) -> bytes:
     """An archive of a file that is in memory."""
 
-def compress_file_to_descriptor(file: memoryview, file_name: bytes, descriptor: int, path: bytes, threads: int) -> None:
+def compress_file_to_descriptor(file: memoryview, file_name: bytes, descriptor: int, path: bytes, threads: int, level: int = 1) -> None:
     """
     Writes the archive of a file that is in memory to an open descriptor; path only names it in errors.
     """
@@ -23,6 +23,9 @@ def dtypes() -> list[tuple[str, int]]:
 
 def dtype_name(name: str) -> str | None:
     """The dtype's name for any of its aliases."""
+
+def scan(path: bytes, threads: int) -> dict[str, object]:
+    """How small each level would make a file or a directory, and why."""
 
 class Archive:
     """

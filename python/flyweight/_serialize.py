@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flyweight import _core, _dtypes
+from flyweight import _core, _dtypes, _levels
 from flyweight._buffers import check_threads
 
 # The order in which safetensors writes dtypes: widest first, so that every tensor is aligned.
@@ -65,21 +65,27 @@ def layout(tensors: list[Tensor], metadata: dict[str, str] | None) -> tuple[byte
     return len(header).to_bytes(8, "little") + header, ordered
 
 
-def save(tensors: list[Tensor], metadata: dict[str, str] | None, threads: int) -> bytes:
+def save(tensors: list[Tensor], metadata: dict[str, str] | None, level: str | int, threads: int) -> bytes:
     """An archive of the safetensors file of `tensors`."""
     check_threads(threads)
+    effort = _levels.number(level)
     with _laid_out(tensors, metadata, None) as content:
-        return _core.compress_file_to_bytes(content, b"", threads)
+        return _core.compress_file_to_bytes(content, b"", threads, effort)
 
 
 def save_file(
-    tensors: list[Tensor], filename: str | os.PathLike[str], metadata: dict[str, str] | None, threads: int
+    tensors: list[Tensor],
+    filename: str | os.PathLike[str],
+    metadata: dict[str, str] | None,
+    level: str | int,
+    threads: int,
 ) -> None:
     """Writes the archive of the safetensors file of `tensors` under `filename`.
 
     The file appears complete, decoded once and found right, or not at all; until then an older file of that name stays.
     """
     check_threads(threads)
+    effort = _levels.number(level)
     path = os.path.realpath(filename)
     folder, base = os.path.split(os.fsencode(path))
     if os.path.exists(path) and not os.path.isfile(path):
@@ -93,7 +99,7 @@ def save_file(
             mode = _mode(path, descriptor)
             os.fchmod(descriptor, 0o600)
             with _laid_out(tensors, metadata, folder) as content:
-                _core.compress_file_to_descriptor(content, name, descriptor, temporary, threads)
+                _core.compress_file_to_descriptor(content, name, descriptor, temporary, threads, effort)
             os.fsync(descriptor)
             _core.verify(temporary, threads)
             os.fchmod(descriptor, mode)

@@ -24,6 +24,7 @@ def save_file(
     filename: str | os.PathLike[str],
     metadata: dict[str, str] | None = None,
     *,
+    level: str | int = "balanced",
     threads: int = 0,
 ) -> None:
     """Writes an archive of the safetensors file of these arrays.
@@ -31,14 +32,18 @@ def save_file(
     What `flyweight decompress` makes of it is what the package safetensors would have written. The file appears
     complete and verified, or not at all. Arrays that are not contiguous or not little-endian are copied first.
     """
-    _serialize.save_file(_tensors(tensor_dict), filename, metadata, threads)
+    _serialize.save_file(_tensors(tensor_dict), filename, metadata, level, threads)
 
 
 def save(
-    tensor_dict: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str] | None = None, *, threads: int = 0
+    tensor_dict: dict[str, np.ndarray[Any, Any]],
+    metadata: dict[str, str] | None = None,
+    *,
+    level: str | int = "balanced",
+    threads: int = 0,
 ) -> bytes:
     """As save_file, into bytes."""
-    return _serialize.save(_tensors(tensor_dict), metadata, threads)
+    return _serialize.save(_tensors(tensor_dict), metadata, level, threads)
 
 
 def load_file(

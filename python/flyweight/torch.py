@@ -27,6 +27,7 @@ def save_file(
     filename: str | os.PathLike[str],
     metadata: dict[str, str] | None = None,
     *,
+    level: str | int = "balanced",
     threads: int = 0,
 ) -> None:
     """Writes an archive of the safetensors file of these tensors.
@@ -35,12 +36,18 @@ def save_file(
     complete and verified, or not at all. Raises as safetensors does: RuntimeError for tensors that share memory (use
     save_model), ValueError for sparse and for non-contiguous ones.
     """
-    _serialize.save_file(_tensors(tensors), filename, metadata, threads)
+    _serialize.save_file(_tensors(tensors), filename, metadata, level, threads)
 
 
-def save(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None, *, threads: int = 0) -> bytes:
+def save(
+    tensors: dict[str, torch.Tensor],
+    metadata: dict[str, str] | None = None,
+    *,
+    level: str | int = "balanced",
+    threads: int = 0,
+) -> bytes:
     """As save_file, into bytes."""
-    return _serialize.save(_tensors(tensors), metadata, threads)
+    return _serialize.save(_tensors(tensors), metadata, level, threads)
 
 
 def load_file(
@@ -63,6 +70,7 @@ def save_model(
     metadata: dict[str, str] | None = None,
     force_contiguous: bool = True,
     *,
+    level: str | int = "balanced",
     threads: int = 0,
 ) -> None:
     """Writes the state of a model. Of tensors that share memory one is kept; the metadata names it for each other.
@@ -76,7 +84,7 @@ def save_model(
     kept_state = {name: tensor for name, tensor in state.items() if name not in dropped}
     if force_contiguous:
         kept_state = {name: tensor.contiguous() for name, tensor in kept_state.items()}
-    save_file(kept_state, filename, metadata, threads=threads)
+    save_file(kept_state, filename, metadata, level=level, threads=threads)
 
 
 def load_model(

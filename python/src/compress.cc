@@ -24,26 +24,36 @@ DType DTypeOf(const std::string& name) {
   return *dtype;
 }
 
-nb::bytes Compress(const ReadBuffer& data, const std::string& dtype, Shape shape, size_t threads) {
+constexpr unsigned kBalanced = static_cast<unsigned>(Level::kBalanced);
+
+/// A level by its number in Level. Errors: ValueError.
+Level LevelOf(unsigned number) {
+  if (number > static_cast<unsigned>(Level::kMax)) throw nb::value_error("unknown level");
+  return static_cast<Level>(number);
+}
+
+nb::bytes Compress(const ReadBuffer& data, const std::string& dtype, Shape shape, size_t threads, unsigned level) {
+  Level effort = LevelOf(level);
   TensorView tensor{.name = {}, .dtype = DTypeOf(dtype), .shape = std::move(shape), .bytes = Bytes(data)};
   OutputBytes output(CompressBound(tensor.bytes.size()));
   Status status;
   {
     nb::gil_scoped_release unlocked;
-    status = CompressBuffer(tensor, Level::kBalanced, threads,
-                            [&](std::span<const std::byte> bytes) { return output.Append(bytes); });
+    status =
+        CompressBuffer(tensor, effort, threads, [&](std::span<const std::byte> bytes) { return output.Append(bytes); });
   }
   Check(status);
   return output.Release();
 }
 
-nb::bytes CompressFileToBytes(const ReadBuffer& file, const nb::bytes& name, size_t threads) {
+nb::bytes CompressFileToBytes(const ReadBuffer& file, const nb::bytes& name, size_t threads, unsigned level) {
+  Level effort = LevelOf(level);
   std::string file_name = ToString(name);
   OutputBytes output(CompressBound(Bytes(file).size()));
   Status status;
   {
     nb::gil_scoped_release unlocked;
-    status = CompressFileBytes(Bytes(file), file_name, threads,
+    status = CompressFileBytes(Bytes(file), file_name, effort, threads,
                                [&](std::span<const std::byte> bytes) { return output.Append(bytes); });
   }
   Check(status);
@@ -63,12 +73,13 @@ Status WriteAll(int descriptor, std::span<const std::byte> bytes) {
 }
 
 void CompressFileToDescriptor(const ReadBuffer& file, const nb::bytes& name, int descriptor, const nb::bytes& path,
-                              size_t threads) {
+                              size_t threads, unsigned level) {
+  Level effort = LevelOf(level);
   std::string file_name = ToString(name);
   Status status;
   {
     nb::gil_scoped_release unlocked;
-    status = CompressFileBytes(Bytes(file), file_name, threads,
+    status = CompressFileBytes(Bytes(file), file_name, effort, threads,
                                [&](std::span<const std::byte> bytes) { return WriteAll(descriptor, bytes); });
   }
   Check(status, ToString(path));
@@ -106,18 +117,21 @@ nb::object DTypeName(const std::string& name) {
 }  // namespace
 
 void BindCompress(nb::module_& module) {
-  module.def("compress", &Compress, nb::arg("data").noconvert(), nb::arg("dtype"), nb::arg("shape"), nb::arg("threads"),
-             nb::sig("def compress(data: memoryview, dtype: str, shape: list[int], threads: int) -> bytes"),
-             "An archive of one unnamed tensor. An empty shape means one dimension.");
-  module.def("compress_file_to_bytes", &CompressFileToBytes, nb::arg("file").noconvert(), nb::arg("file_name"),
-             nb::arg("threads"),
-             nb::sig("def compress_file_to_bytes(file: memoryview, file_name: bytes, threads: int) -> bytes"),
-             "An archive of a file that is in memory.");
+  module.def(
+      "compress", &Compress, nb::arg("data").noconvert(), nb::arg("dtype"), nb::arg("shape"), nb::arg("threads"),
+      nb::arg("level") = kBalanced,
+      nb::sig("def compress(data: memoryview, dtype: str, shape: list[int], threads: int, level: int = 1) -> bytes"),
+      "An archive of one unnamed tensor. An empty shape means one dimension.");
+  module.def(
+      "compress_file_to_bytes", &CompressFileToBytes, nb::arg("file").noconvert(), nb::arg("file_name"),
+      nb::arg("threads"), nb::arg("level") = kBalanced,
+      nb::sig("def compress_file_to_bytes(file: memoryview, file_name: bytes, threads: int, level: int = 1) -> bytes"),
+      "An archive of a file that is in memory.");
   module.def(
       "compress_file_to_descriptor", &CompressFileToDescriptor, nb::arg("file").noconvert(), nb::arg("file_name"),
-      nb::arg("descriptor"), nb::arg("path"), nb::arg("threads"),
+      nb::arg("descriptor"), nb::arg("path"), nb::arg("threads"), nb::arg("level") = kBalanced,
       nb::sig("def compress_file_to_descriptor(file: memoryview, file_name: bytes, descriptor: int, path: bytes, "
-              "threads: int) -> None"),
+              "threads: int, level: int = 1) -> None"),
       "Writes the archive of a file that is in memory to an open descriptor; path only names it in errors.");
   module.def("verify", &Verify, nb::arg("path"), nb::arg("threads"),
              "Decodes an archive wholly and checks everything that can be checked.");

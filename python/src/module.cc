@@ -2,10 +2,12 @@
 
 #include "archive.h"
 #include "compress.h"
+#include "scan.h"
 
 NB_MODULE(_core, module) {
   module.doc() = "The native half of flyweight. Not a public interface: use the package.";
   module.attr("version") = FLYWEIGHT_VERSION;
   flyweight::python::BindCompress(module);
+  flyweight::python::BindScan(module);
   flyweight::python::BindArchive(module);
 }

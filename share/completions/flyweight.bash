@@ -2,15 +2,16 @@
 
 _flyweight() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word
-  local verbs="compress decompress extract list info stat verify scan migrate repair convert help"
+  local verbs="compress decompress extract list info stat verify scan bench migrate repair convert help"
   local common="--force --quiet --verbose --json --threads --help --version"
+  local levels="--fast --balanced --high --max --best --inference --storage"
   local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --no-verify
-    --dry-run --keep --fast --balanced --high --max --best"
+    --dry-run --keep $levels"
   local decompressing="--output --stdout --recursive --max-output --max-memory --salvage --dry-run --keep"
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      compress | decompress | extract | list | ls | info | peek | stat | verify | test | scan | migrate | repair | \
+      compress | decompress | extract | list | ls | info | peek | stat | verify | test | scan | bench | migrate | repair | \
         convert | help) verb=$word && break ;;
       -d | --decompress) verb=decompress && break ;;
       -t | --test) verb=verify && break ;;
@@ -23,6 +24,7 @@ _flyweight() {
     -T | --threads | -s | --split | --recovery | --sample | --max-output | --max-memory | --tensor) return ;;
     --lossy) COMPREPLY=($(compgen -W "fp16 bf16 int8 int4" -- "$current")) && return ;;
     -x | --strip) COMPREPLY=($(compgen -W "optimizer adam" -- "$current")) && return ;;
+    --levels) COMPREPLY=($(compgen -W "fast balanced high max" -- "$current")) && return ;;
     help) COMPREPLY=($(compgen -W "$verbs" -- "$current")) && return ;;
   esac
 
@@ -35,7 +37,8 @@ _flyweight() {
       list | ls | stat) options="--recursive --tensor" ;;
       verify | test) options="--recursive --fast --sample --strict" ;;
       repair) options="--output --from" ;;
-      migrate) options="--recursive --keep --recovery --dry-run" ;;
+      migrate) options="--recursive --keep --recovery --dry-run $levels" ;;
+      bench) options="--recursive --levels" ;;
       *) options="--recursive" ;;
     esac
     COMPREPLY=($(compgen -W "$options $common" -- "$current"))

@@ -1,8 +1,9 @@
 # Completion of flyweight for fish.
 
-set -l verbs compress decompress extract list ls info peek stat verify test scan migrate repair convert help
+set -l verbs compress decompress extract list ls info peek stat verify test scan bench migrate repair convert help
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l writes "__fish_seen_subcommand_from compress convert; or $none"
+set -l levels "__fish_seen_subcommand_from compress convert migrate; or $none"
 
 complete -c flyweight -n $none -a compress -d 'write SRC.fly; a directory is one archive'
 complete -c flyweight -n $none -a decompress -d 'write what an archive holds'
@@ -11,7 +12,8 @@ complete -c flyweight -n $none -a list -d 'the files of an archive, or its tenso
 complete -c flyweight -n $none -a info -d 'a summary'
 complete -c flyweight -n $none -a stat -d 'tensors with bits a weight and digests'
 complete -c flyweight -n $none -a verify -d 'check every byte'
-complete -c flyweight -n $none -a scan -d 'what is in a file, and how small it would get'
+complete -c flyweight -n $none -a scan -d 'how small each level would make it, and why'
+complete -c flyweight -n $none -a bench -d 'levels and zstd on your file'
 complete -c flyweight -n $none -a migrate -d 'encode anew'
 complete -c flyweight -n $none -a repair -d 'mend a damaged archive'
 complete -c flyweight -n $none -a convert -d 'compress, or decompress'
@@ -34,7 +36,11 @@ complete -c flyweight -n $none -s t -l test -d verify
 complete -c flyweight -n $none -s l -l list -d list
 complete -c flyweight -n $writes -s s -l split -x -d 'in parts of at most SIZE'
 complete -c flyweight -n $writes -s x -l strip -x -a 'optimizer adam' -d 'leave tensors out'
-complete -c flyweight -n $writes -s z -l max -d effort
+complete -c flyweight -n $levels -l fast -d 'compress fastest'
+complete -c flyweight -n $levels -l balanced -d 'the default'
+complete -c flyweight -n $levels -l high -d smaller
+complete -c flyweight -n $levels -s z -l max -d 'smallest, slow'
+complete -c flyweight -n '__fish_seen_subcommand_from bench' -l levels -x -a 'fast balanced high max' -d 'only these'
 complete -c flyweight -n $writes -l rm -d 'remove the source once its archive was compared'
 complete -c flyweight -n $writes -l resume -d 'go on with what an interrupted run left'
 complete -c flyweight -n $writes -l recovery -x -d 'parity, in percent'

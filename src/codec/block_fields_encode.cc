@@ -18,6 +18,8 @@ constexpr double kPlaneBytes = 16;
 constexpr double kTableBytesPerSymbol = 1;
 // Fewer units than these never pay for tables of their own.
 constexpr size_t kMinClassUnits = 512;
+// How many units the choice of classes looks at.
+constexpr size_t kSampleUnits = size_t{1} << 14;
 
 using Thresholds = std::vector<int32_t>;
 
@@ -36,14 +38,16 @@ bool CentreIfSmaller(const BlockStreams& streams, AlignedBuffer& trial) {
   return true;
 }
 
-double CodedBytes(const ByteHistogram& histogram) {
+// What the symbols of a plane are coded in, of which the histogram has one in `step`.
+double CodedBytes(const ByteHistogram& histogram, size_t step) {
   double count = 0;
   double used = 0;
   for (uint32_t n : histogram) {
     count += n;
     used += n != 0;
   }
-  return EntropyBitsPerSymbol(histogram) * count / 8 + kPlaneBytes + kTableBytesPerSymbol * used;
+  return EntropyBitsPerSymbol(histogram) * count * static_cast<double>(step) / 8 + kPlaneBytes +
+         kTableBytesPerSymbol * used;
 }
 
 ByteHistogram Sum(const ByteHistogram& a, const ByteHistogram& b) {
@@ -55,7 +59,9 @@ ByteHistogram Sum(const ByteHistogram& a, const ByteHistogram& b) {
 // Chooses between four, two and one class (no thresholds), all of the same size, by what they would be coded in.
 Thresholds ChooseClasses(const BlockStreams& streams, std::span<const int32_t> ratings) {
   const UnitRule& unit = streams.layout.unit;
-  std::vector<int32_t> ranked(ratings.begin(), ratings.end());
+  const size_t step = std::max<size_t>(1, ratings.size() / kSampleUnits);
+  std::vector<int32_t> ranked;
+  for (size_t i = 0; i < ratings.size(); i += step) ranked.push_back(ratings[i]);
   Thresholds quartiles;
   for (size_t q = 1; q < kMaxUnitClasses; ++q) {
     auto nth = ranked.begin() + static_cast<ptrdiff_t>(ranked.size() * q / kMaxUnitClasses);
@@ -64,16 +70,16 @@ Thresholds ChooseClasses(const BlockStreams& streams, std::span<const int32_t> r
   }
   std::array<ByteHistogram, kMaxUnitClasses> counts{};
   const std::byte* quants = streams.at[streams.quants()];
-  for (size_t i = 0; i < ratings.size(); ++i) {
+  for (size_t i = 0; i < ratings.size(); i += step) {
     ByteHistogram& histogram = counts[ClassOf(ratings[i], quartiles)];
     for (size_t b = 0; b < unit.unit_bytes; ++b) ++histogram[std::to_integer<uint8_t>(quants[i * unit.unit_bytes + b])];
   }
   ByteHistogram low = Sum(counts[0], counts[1]);
   ByteHistogram high = Sum(counts[2], counts[3]);
-  double one = CodedBytes(Sum(low, high));
-  double two = CodedBytes(low) + CodedBytes(high);
+  double one = CodedBytes(Sum(low, high), step);
+  double two = CodedBytes(low, step) + CodedBytes(high, step);
   double four = 0;
-  for (const ByteHistogram& histogram : counts) four += CodedBytes(histogram);
+  for (const ByteHistogram& histogram : counts) four += CodedBytes(histogram, step);
   if (one <= two && one <= four) return {};
   if (two <= four) return {quartiles[1]};
   return quartiles;

@@ -105,7 +105,7 @@ const BrokenHead kBrokenHeads[] = {
     {"UnknownDType", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{23}); }},
     {"BlockType", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{76}); }},
     {"DTypeOf65535", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 8, uint16_t{65535}); }},
-    {"UnknownTransform", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 10, uint8_t{3}); }},
+    {"UnknownTransform", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 10, uint8_t{255}); }},
     {"TransformWithoutSide", ErrorCode::kTruncated, [](Bytes& h) { Put(h, 10, uint8_t{1}); }},
     {"FirstReservedByte", ErrorCode::kUnsupportedFeature, [](Bytes& h) { Put(h, 11, uint8_t{1}); }},
     {"NoElementsAChunk", ErrorCode::kLimitExceeded, [](Bytes& h) { Put(h, 12, uint32_t{0}); }},

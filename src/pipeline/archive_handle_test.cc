@@ -29,7 +29,7 @@ AppendCallback AppendTo(Bytes& target) {
 
 Bytes CompressModel(const Bytes& model, size_t thread_count = 2) {
   Bytes archive;
-  EXPECT_THAT(CompressFileBytes(model, "model.safetensors", thread_count, AppendTo(archive)), IsOk());
+  EXPECT_THAT(CompressFileBytes(model, "model.safetensors", Level::kBalanced, thread_count, AppendTo(archive)), IsOk());
   return archive;
 }
 
@@ -190,14 +190,15 @@ TEST(CompressFileBytes, RefusesNamesThatAreNoFileNames) {
   Bytes ignored;
   for (std::string_view name :
        {std::string_view("a/b"), std::string_view("a\0b", 3), std::string_view(".."), std::string_view(".")}) {
-    EXPECT_THAT(CompressFileBytes({}, name, 1, AppendTo(ignored)), FailsWith(ErrorCode::kInvalidArgument));
+    EXPECT_THAT(CompressFileBytes({}, name, Level::kBalanced, 1, AppendTo(ignored)),
+                FailsWith(ErrorCode::kInvalidArgument));
   }
   EXPECT_TRUE(ignored.empty());
 }
 
 TEST(CompressFileBytes, StopsWhereTheCallbackFails) {
   AppendCallback full = [](std::span<const std::byte>) -> Status { return Error{ErrorCode::kIo, 0, "no space"}; };
-  EXPECT_THAT(CompressFileBytes(Model(), "m", 2, full), FailsWith(ErrorCode::kIo));
+  EXPECT_THAT(CompressFileBytes(Model(), "m", Level::kBalanced, 2, full), FailsWith(ErrorCode::kIo));
 }
 
 TEST(CompressBuffer, RefusesShapesThatDoNotFit) {

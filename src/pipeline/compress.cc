@@ -82,7 +82,7 @@ Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, Outpu
   summary.source_bytes = input.source_bytes();
   Count(index, summary);
   FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
-  FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, pool));
+  FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, compress.level, pool));
   // Lossy tensors are not made of others, nor others of them.
   if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
   GatheringSink gathering(output == nullptr ? stream : *output);
@@ -221,7 +221,7 @@ Result<CompressSummary> CompressFile(const std::string& source, const std::strin
   return Compress({source}, target, options);
 }
 
-Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, size_t thread_count,
+Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_name, Level level, size_t thread_count,
                          const AppendCallback& append) {
   return Guarded([&]() -> Status {
     FLYWEIGHT_TRY(CheckFileName(file_name));
@@ -234,11 +234,10 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
     FLYWEIGHT_ASSIGN(FileMap map, Annotate(source));
     ArchiveIndex index = DescribeSingleFile(std::move(map), std::string(file_name), file.size());
     FLYWEIGHT_TRY(FindDuplicates(contents, index, pool));
-    FLYWEIGHT_TRY(FindShared(contents, index, Level::kBalanced));
+    FLYWEIGHT_TRY(FindShared(contents, index, level));
     GatheringSink gathering(sink);
     // What the callback took cannot be read back, so each chunk is compared before it is handed over.
-    FLYWEIGHT_TRY(EncodeArchive(contents, index,
-                                {.level = Level::kBalanced, .hash = true, .lossy = nullptr, .check_chunks = true},
+    FLYWEIGHT_TRY(EncodeArchive(contents, index, {.level = level, .hash = true, .lossy = nullptr, .check_chunks = true},
                                 gathering, pool, progress));
     return gathering.Flush();
   });

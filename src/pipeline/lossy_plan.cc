@@ -115,13 +115,13 @@ std::optional<LossyChoice> ChooseBlocks(const LossyChoice& wanted, DType dtype, 
   return chosen;
 }
 
-Result<LossyPlan> PlanLossy(const ContentSet& contents, ArchiveIndex& index, const LossyOptions& options,
+Result<LossyPlan> PlanLossy(const ContentSet& contents, ArchiveIndex& index, const LossyOptions& options, Level level,
                             ThreadPool& pool) {
   LossyPlan plan;
   if (!options.enabled()) return plan;
   std::vector<ExtentItem> places = ItemsOf(index, AllFiles(index));
   StopSharing(places, index);
-  LossySubject subject{contents, index, places, pool};
+  LossySubject subject{contents, index, places, pool, level};
   if (options.is_adaptive()) {
     FLYWEIGHT_ASSIGN(plan, PlanWithinBudget(subject, options));
   } else {

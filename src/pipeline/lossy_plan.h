@@ -29,7 +29,8 @@ inline constexpr uint64_t kMinQuantisedElements = 4096;
 /// that can: F16 becomes BF16 where an element would overflow, or where that loses less; quantised blocks take neither
 /// NaN nor infinities. Extents that share bytes with a lossy one but are no such tensor stop sharing. Errors: those of
 /// reading; kInvalidArgument where a budget cannot be met.
-Result<LossyPlan> PlanLossy(const ContentSet& contents, ArchiveIndex& index, const LossyOptions& options,
+/// `level` is that of the archive: a budget counts with what lossless tensors take at it.
+Result<LossyPlan> PlanLossy(const ContentSet& contents, ArchiveIndex& index, const LossyOptions& options, Level level,
                             ThreadPool& pool);
 
 }  // namespace flyweight

@@ -51,12 +51,12 @@ std::vector<TrialJob> JobsOf(const LossySubject& subject, const std::vector<Loss
 }
 
 /// The record of one way to store an extent, planned.
-Result<RecordPlan> PlanFor(const SizeQuestion& question, const IndexExtent& extent, const ByteSource& source,
-                           uint64_t offset, CodecScratch& scratch) {
+Result<RecordPlan> PlanFor(const SizeQuestion& question, Level level, const IndexExtent& extent,
+                           const ByteSource& source, uint64_t offset, CodecScratch& scratch) {
   if (question.choice.has_value()) {
     return PlanLossyRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, *question.choice, scratch);
   }
-  return PlanRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, Level::kBalanced, scratch);
+  return PlanRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, level, scratch);
 }
 
 Result<uint64_t> EstimateSize(const LossySubject& subject, ContentCache& contents, const SizeQuestion& question,
@@ -64,7 +64,8 @@ Result<uint64_t> EstimateSize(const LossySubject& subject, ContentCache& content
   const IndexExtent& extent = subject.ExtentOf(question.number);
   const ExtentItem& place = subject.places[question.number];
   FLYWEIGHT_ASSIGN(std::shared_ptr<const Content> content, contents.Open(place.file));
-  FLYWEIGHT_ASSIGN(RecordPlan plan, PlanFor(question, extent, content->source(), place.offset, buffers.scratch));
+  FLYWEIGHT_ASSIGN(RecordPlan plan,
+                   PlanFor(question, subject.level, extent, content->source(), place.offset, buffers.scratch));
   double sampled_bytes = 0;
   double frame_bytes = 0;
   for (uint64_t chunk : SampleChunks(plan.head.chunk_count, most_chunks)) {

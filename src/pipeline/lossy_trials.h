@@ -5,6 +5,7 @@
 
 #include "archive/reader.h"
 #include "base/thread_pool.h"
+#include "flyweight/level.h"
 #include "flyweight/lossy.h"
 #include "lossy/error_sums.h"
 #include "pipeline/content.h"
@@ -30,6 +31,7 @@ struct LossySubject {
   const ArchiveIndex& index;
   const std::vector<ExtentItem>& places;  ///< of all extents
   ThreadPool& pool;
+  Level level = Level::kBalanced;  ///< of what stays lossless
 
   const IndexExtent& ExtentOf(uint64_t number) const {
     return index.files[places[number].file].extents[places[number].extent];

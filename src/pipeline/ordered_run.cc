@@ -13,7 +13,9 @@
 namespace flyweight {
 namespace {
 
-constexpr uint64_t kSlotBytesPerThread = uint64_t{8} << 20;
+constexpr uint64_t kSlotBytesPerThreadMax = uint64_t{8} << 20;
+// More only adds pages that have to be zeroed first and leave the cache before they are read.
+constexpr uint64_t kSlotBytesPerThread = uint64_t{2} << 20;
 constexpr uint64_t kSlotsPerThreadMax = 16;
 
 /// The shared state of one run. Every member is guarded by mutex_ but the callbacks, which run unlocked.
@@ -189,8 +191,10 @@ class Scheduler {
 }  // namespace
 
 void SizeOrderedRun(OrderedRun& run, size_t thread_count, uint64_t slot_bytes) {
-  uint64_t slots_per_thread =
-      std::clamp<uint64_t>(kSlotBytesPerThread / std::max<uint64_t>(slot_bytes, 1), 1, kSlotsPerThreadMax);
+  slot_bytes = std::max<uint64_t>(slot_bytes, 1);
+  // Two, so that a worker whose chunk is done before its predecessor's can start another.
+  uint64_t wanted = std::clamp<uint64_t>(kSlotBytesPerThread / slot_bytes, 2, kSlotsPerThreadMax);
+  uint64_t slots_per_thread = std::clamp<uint64_t>(kSlotBytesPerThreadMax / slot_bytes, 1, wanted);
   // One thread alone consumes what it has just made; a second slot would only cool the cache.
   run.slot_count = thread_count == 1 ? 1 : thread_count * static_cast<size_t>(slots_per_thread);
   run.item_window = 4 * run.slot_count;

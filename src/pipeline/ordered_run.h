@@ -36,8 +36,8 @@ struct OrderedRun {
   std::function<void()> report;
 };
 
-/// Slots and items that suit `thread_count` threads when a slot's buffers take `slot_bytes`, so that all slots together
-/// stay under 8 MiB a thread (or one slot a thread, where that is more).
+/// Slots and items that suit `thread_count` threads when a slot's buffers take `slot_bytes`: a few a thread, about 2
+/// MiB of them, and all together under 8 MiB a thread (or one slot a thread, where that is more).
 void SizeOrderedRun(OrderedRun& run, size_t thread_count, uint64_t slot_bytes);
 
 /// Runs everything; returns when all chunks were consumed, or the error of the lowest (item, chunk) that failed.

@@ -150,6 +150,10 @@ REFUSED = [
     (["list", "-s", "5K", "m"], "-s does not go with list"),
     (["verify", "m", "-x", "y"], "-x does not go with verify"),
     (["scan"], "scan needs"),
+    (["bench"], "bench needs"),
+    (["bench", "-"], "bench needs"),
+    (["bench", "--levels", "fast,,max", "m"], "fast,,max"),
+    (["scan", "--levels", "fast", "m"], "--levels does not go with scan"),
     (["migrate", "-"], "migrate needs"),
     (["convert", "a", "b", "c"], "one input"),
     (["verify", "--fast", "--sample", "1%", "m"], "exclude"),
@@ -187,7 +191,8 @@ def test_verify_says_what_it_looked_at(place):
     assert re.search(r"with a probability of \d+\.\d%", place.run("verify", "--sample", "50%", "m.fly").out)
 
 
-VERBS = ["compress", "decompress", "extract", "list", "info", "stat", "verify", "scan", "migrate", "repair", "convert"]
+VERBS = ["compress", "decompress", "extract", "list", "info", "stat", "verify", "scan", "bench"]
+VERBS += ["migrate", "repair", "convert"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -242,9 +247,11 @@ complete_line() {{ COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _flyweight; echo
 complete_line flyweight ver
 complete_line flyweight verify --sa
 complete_line flyweight -d --max-o
-complete_line flyweight compress --lossy b"""
+complete_line flyweight compress --lossy b
+complete_line flyweight bench --levels h
+complete_line flyweight migrate --bal"""
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["verify", "--sample", "--max-output", "bf16"]
+    assert done.stdout.splitlines() == [*("verify", "--sample", "--max-output", "bf16", "high", "--balanced")]
 
 
 def test_salvage_says_what_is_lost(place):

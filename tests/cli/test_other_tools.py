@@ -74,6 +74,7 @@ WORKS = [
     ("flyweight compress model.safetensors --balanced", "model.safetensors.fly"),
     ("flyweight compress model.safetensors --inference", "model.safetensors.fly"),
     ("flyweight scan model.safetensors", None),
+    ("flyweight benchmark model.safetensors", None),
     ("flyweight stat model.fly", None),
     ("flyweight stat model.fly --tensor bias", None),
     ("flyweight verify model.fly", None),
@@ -130,7 +131,6 @@ COMES_LATER = [
     ("flyweight compress model.safetensors --use-v8-codec", "leave the option out"),
     ("flyweight apply base.safetensors patch.fly -o reconstructed.safetensors", "apply comes in a later version"),
     ("flyweight diff a.fly b.fly", "diff comes in a later version"),
-    ("flyweight benchmark model.safetensors", "bench comes in a later version"),
 ]
 
 

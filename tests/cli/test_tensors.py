@@ -1,4 +1,4 @@
-"""extract, stat, scan, migrate: what reads and writes tensors."""
+"""extract, stat, migrate: what reads and writes tensors."""
 
 import json
 import os
@@ -160,34 +160,6 @@ def test_list_says_what_is_stored_with_others(place):
     report = json.loads(place.run("list", "--json", "m.safetensors.fly").out)
     assert [tensor["shared_bytes"] for tensor in report["tensors"]] == [0, 2 << 20, 2 << 20]
     assert place.run("verify", "m.safetensors.fly").code == 0
-
-
-def test_scan_estimates_what_compress_makes(place):
-    place.write(
-        "m.safetensors",
-        safetensors(
-            [("w", "BF16", [2048, 1024], bf16_weights(1 << 21)), ("noise", "U8", [1 << 20], os.urandom(1 << 20))]
-        ),
-    )
-    report = json.loads(place.run("scan", "--json", "m.safetensors").out)
-    assert place.names() == ["m.safetensors"]
-    place.run("m.safetensors")
-    actual = len(place.read("m.safetensors.fly"))
-    assert abs(report["estimated_bytes"] - actual) < 0.03 * report["file_bytes"]
-    assert report["container_format"] == "safetensors" and report["tensor_count"] == 2
-    assert report["sampled_bytes"] <= 3 << 20
-    assert "BF16" in place.run("scan", "m.safetensors").out
-    assert "noise" in place.run("scan", "-v", "m.safetensors").out
-    outcome = place.run("scan", "m.safetensors.fly")
-    assert outcome.code == 2 and "archive already" in outcome.err
-    outcome = place.run("scan", ".")
-    assert outcome.code == 0 and outcome.out.startswith("./m.safetensors: safetensors")
-
-
-@pytest.mark.parametrize("content", [b"", b"x", b"\x08\0\0\0\0\0\0\0{}      ", os.urandom(5000)])
-def test_scan_takes_anything(place, content):
-    place.write("m", content)
-    assert json.loads(place.run("scan", "--json", "m").out)["file_bytes"] == len(content)
 
 
 def test_migrate_keeps_what_is_as_small(archive):

@@ -106,16 +106,6 @@ def test_verify_habits(archived, words):
     assert (outcome.out != "") == ("v" in words[0][1:] and words[0] == "-tv")
 
 
-@pytest.mark.parametrize(
-    "level", [f"-{n}" for n in range(1, 10)] + ["--fast", "--balanced", "--high", "--max", "--best"]
-)
-def test_levels_are_accepted(place, model, level):
-    place.write("m", model)
-    place.run("m", "-o", "expected")
-    assert place.run(level, "m", "-o", "out").code == 0
-    assert place.read("out") == place.read("expected")
-
-
 def test_verbose_sums_up_on_stderr(place, model):
     place.write("m", model)
     outcome = place.run("-v", "m")

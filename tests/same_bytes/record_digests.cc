@@ -16,9 +16,6 @@
 namespace flyweight::test {
 namespace {
 
-constexpr Level kLevels[] = {Level::kFast, Level::kBalanced, Level::kHigh, Level::kMax};
-constexpr const char* kLevelNames[] = {"fast", "balanced", "high", "max"};
-
 struct Content {
   std::string name;
   DType dtype;
@@ -58,8 +55,8 @@ bool PrintRecord(const Content& content, const char* how, const Result<RecordPla
 bool PrintLevels(const Content& content, CodecScratch& scratch) {
   MemorySource source(content.bytes);
   bool ok = true;
-  for (Level level : kLevels) {
-    ok &= PrintRecord(content, kLevelNames[static_cast<size_t>(level)],
+  for (Level level : kAllLevels) {
+    ok &= PrintRecord(content, std::string(LevelName(level)).c_str(),
                       PlanRecord(source, 0, content.bytes.size(), content.dtype, content.shape, level, scratch), false,
                       scratch);
   }
@@ -82,6 +79,22 @@ Content MakePattern(DType dtype, size_t row_count, size_t column_count, Pattern 
           MakeTensor(dtype, row_count, column_count, pattern, random)};
 }
 
+/// Rows whose neighbours follow each other, which context mixing takes at the highest level; more than one chunk.
+Content MakeWalks() {
+  constexpr size_t kRows = 900, kColumns = 611;
+  Random random(9);
+  Bytes bytes;
+  for (size_t row = 0; row < kRows; ++row) {
+    double value = random.Gaussian();
+    for (size_t column = 0; column < kColumns; ++column) {
+      value = 0.8 * value + 0.6 * random.Gaussian();
+      const uint64_t word = EncodeFloat(kFormatBF16, 0.02 * value);
+      for (int shift : {0, 8}) bytes.push_back(static_cast<std::byte>(word >> shift & 255));
+    }
+  }
+  return {NameOf(DType::kBF16, "Walks"), DType::kBF16, {kRows, kColumns}, bytes};
+}
+
 bool PrintPatterns(CodecScratch& scratch) {
   bool ok = true;
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32, DType::kC64, DType::kF64, DType::kF8E4M3, DType::kF8E5M2,
@@ -90,7 +103,7 @@ bool PrintPatterns(CodecScratch& scratch) {
     // More than one chunk.
     ok &= PrintLevels(MakePattern(dtype, 520, 512, Pattern::kWeights), scratch);
   }
-  return ok;
+  return PrintLevels(MakeWalks(), scratch) && ok;
 }
 
 bool PrintLossyPatterns(CodecScratch& scratch) {

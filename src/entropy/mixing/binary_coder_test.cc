@@ -45,7 +45,7 @@ bool DecodesTo(const std::vector<std::byte>& stream, const std::vector<Decision>
 }
 
 TEST(BinaryCoder, DecodesWhatItEncoded) {
-  for (size_t count : {0, 1, 2, 100, 100000}) {
+  for (size_t count : {size_t{0}, size_t{1}, size_t{2}, size_t{100}, size_t{100000}}) {
     std::vector<Decision> decisions = Decisions(count, count);
     EXPECT_TRUE(DecodesTo(Encode(decisions, 4 * count + 64), decisions)) << count;
   }

@@ -11,7 +11,6 @@ using test::Random;
 
 // Takes any decision and remembers the probability that it was given.
 struct Recorder {
-  static constexpr bool kDecodes = false;
   bool Code(bool bit, uint32_t probability) {
     one = probability;
     return bit;

@@ -168,7 +168,8 @@ TEST(MixedWords, AnyStreamDecodesToSomething) {
     setting.column_count = static_cast<uint32_t>(1 + random.Below(50));
     std::vector<std::byte> stream(random.Below(3000));
     const bool extreme = random.Below(2) != 0;
-    for (std::byte& byte : stream) byte = static_cast<std::byte>(extreme ? (round % 2) * 255 : random.Bits() & 255);
+    for (std::byte& byte : stream)
+      byte = static_cast<std::byte>(extreme ? (round % 2 == 0 ? 0U : 255U) : random.Bits() & 255);
     std::vector<uint16_t> words(4000, 0);
     DecodeMixedWords(word, setting, stream, words, memory);
     for (uint16_t bits : words) ASSERT_EQ(bits & ~CodedMask(word, setting), 0);
