@@ -188,8 +188,10 @@ def run_aarch64(_: argparse.Namespace) -> Count:
     for built in (build("aarch64", what, targets=(*programs, digests)), build("dev", "here", targets=(digests,))):
         if built.failed:
             return built
-    # Programs that were not built have a failing test of that name.
-    options = ["-L", "unit", "-E", "_NOT_BUILT", "-j", str(len(os.sched_getaffinity(0))), "--timeout", "900"]
+    # Programs that were not built have a failing test of that name. Large tensors are slow under qemu: those of BF16,
+    # F16 and F32 run, whose codecs have kernels of their own.
+    left_out = "_NOT_BUILT|RoundTripsLargeTensors/(BOOL|OPAQUE|[CIU]|F4|F6|F8)"
+    options = ["-L", "unit", "-E", left_out, "-j", str(len(os.sched_getaffinity(0))), "--timeout", "900"]
     count = run_many(
         "aarch64-ctest",
         f"{what}: run",
