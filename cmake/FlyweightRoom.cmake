@@ -4,6 +4,7 @@
 # USES: each room has an include root of its own, a folder with one link to src/NAME. So a room that reaches where it may not does not compile.
 #   *_avx2.cc, *_avx512.cc   compiled for that instruction set; they hold kernels only, no std containers
 #   *_gfni.cc                the same for AVX-512 with GFNI
+#   *_neon.cc                the same for aarch64, all of which have NEON
 #   *_test.cc                a test program each room: flyweight_NAME_test (FLYWEIGHT_BUILD_TESTS)
 include(CheckCXXCompilerFlag)
 
@@ -29,6 +30,9 @@ function(flyweight_add_room name)
   list(FILTER test_sources INCLUDE REGEX "_test\\.cc$")
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(FILTER sources EXCLUDE REGEX "_(avx2|avx512|gfni)\\.cc$")
+  endif()
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    list(FILTER sources EXCLUDE REGEX "_neon\\.cc$")
   endif()
 
   add_library(flyweight_${name} STATIC ${sources})

@@ -52,6 +52,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "CLI/": ("cli/",),
     "nanobind/": ("python/",),
     "immintrin": ("src/simd/", "src/transform/", "src/entropy/", "src/erasure/", "src/codec/"),
+    "arm_neon": ("src/simd/", "src/transform/", "src/entropy/", "src/erasure/", "src/codec/"),
     "x86intrin": ("src/simd/", "src/transform/", "src/entropy/", "src/erasure/", "src/codec/"),
     "gtest/": (),
     "gmock/": (),

@@ -3,6 +3,7 @@
 BUILD_PACKAGES=(pkg-config libzstd-dev libxxhash-dev libssl-dev nlohmann-json3-dev libcli11-dev)
 TEST_PACKAGES=(ccache libgtest-dev libgmock-dev zstd)
 DEMO_PACKAGES=(zstd)
+AARCH64_PACKAGES=(qemu-user libzstd-dev:arm64 libxxhash-dev:arm64 libssl-dev:arm64 libgtest-dev:arm64 libgmock-dev:arm64)
 
 _apt_is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -14,6 +15,10 @@ _apt_run() {
   else
     sudo -n DEBIAN_FRONTEND=noninteractive apt-get "$@"
   fi
+}
+
+_apt_add_arm64() {
+  if [[ $(id -u) == 0 ]]; then dpkg --add-architecture arm64; else sudo dpkg --add-architecture arm64; fi
 }
 
 _apt_fetch_and_install() {
@@ -54,4 +59,15 @@ find_compiler() {
     fi
   done
   return 1
+}
+
+# A compiler for aarch64, its libraries beside those of this machine, and qemu. Debian has them under one roof; on Ubuntu the libraries are those of another
+# archive (ports.ubuntu.com), which has to be in the sources already.
+install_aarch64() {
+  local packages=("${AARCH64_PACKAGES[@]}")
+  if ! command -v aarch64-linux-gnu-g++ aarch64-linux-gnu-g++-12 >/dev/null; then packages+=(g++-12-aarch64-linux-gnu); fi
+  if [[ ${FLYWEIGHT_NO_APT:-} != 1 ]] && command -v dpkg >/dev/null && ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    step apt-arm64 "Adding the architecture arm64 to dpkg" _apt_add_arm64
+  fi
+  apt_install "${packages[@]}"
 }

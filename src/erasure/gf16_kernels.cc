@@ -19,6 +19,8 @@ const GfKernels& PickGfKernels() {
   if (isa >= Isa::kAvx512 && CpuHasGfni()) return gfni::kGfKernels;
   return isa >= Isa::kAvx2 ? avx2::kGfKernels : scalar::kGfKernels;
 }
+#elif defined(__aarch64__)
+const GfKernels& PickGfKernels() { return ActiveIsa() == Isa::kNeon ? neon::kGfKernels : scalar::kGfKernels; }
 #else
 const GfKernels& PickGfKernels() { return scalar::kGfKernels; }
 #endif

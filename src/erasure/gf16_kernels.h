@@ -42,7 +42,7 @@ struct GfKernels {
 /// The kernels for ActiveIsa(). Those of kAvx512 need GFNI too; a CPU without it gets those of kAvx2.
 const GfKernels& PickGfKernels();
 
-// One a instruction set; use PickGfKernels.
+// One an instruction set; use PickGfKernels.
 namespace scalar {
 extern const GfKernels kGfKernels;
 }
@@ -50,6 +50,9 @@ namespace avx2 {
 extern const GfKernels kGfKernels;
 }
 namespace gfni {
+extern const GfKernels kGfKernels;
+}
+namespace neon {
 extern const GfKernels kGfKernels;
 }
 

@@ -8,7 +8,7 @@
 namespace flyweight {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames = {"scalar", "avx2", "avx512"};
+constexpr std::array<std::string_view, 4> kNames = {"scalar", "avx2", "avx512", "neon"};
 
 // The builtin asks the CPU and also whether the operating system saves the registers.
 bool CpuHas(Isa isa) {
@@ -21,6 +21,8 @@ bool CpuHas(Isa isa) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
   }
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return true;
 #endif
   return isa == Isa::kScalar;
 }
@@ -30,7 +32,7 @@ struct IsaList {
   size_t count = 0;
 
   IsaList() {
-    for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kNeon}) {
       if (CpuHas(isa)) isas[count++] = isa;
     }
   }

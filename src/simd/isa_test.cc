@@ -11,7 +11,7 @@
 namespace flyweight {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kNeon};
 
 bool IsSupported(Isa isa) { return std::ranges::find(SupportedIsas(), isa) != SupportedIsas().end(); }
 
@@ -27,13 +27,14 @@ std::optional<Isa> ActiveIsaWith(const char* value) {
     return static_cast<int>(ActiveIsa());
   });
   int exit_status = test::ExitStatus(status);
-  if (exit_status < 0 || exit_status > static_cast<int>(Isa::kAvx512)) return std::nullopt;
+  if (exit_status < 0 || exit_status > static_cast<int>(Isa::kNeon)) return std::nullopt;
   return static_cast<Isa>(exit_status);
 }
 
 int One() { return 1; }
 int Two() { return 2; }
 int Three() { return 3; }
+int Four() { return 4; }
 
 class IsaTest : public ::testing::Test {
  protected:
@@ -45,10 +46,12 @@ TEST(IsaName, AndFindIsaAreInverse) {
   EXPECT_EQ(IsaName(Isa::kScalar), "scalar");
   EXPECT_EQ(IsaName(Isa::kAvx2), "avx2");
   EXPECT_EQ(IsaName(Isa::kAvx512), "avx512");
+  EXPECT_EQ(IsaName(Isa::kNeon), "neon");
 }
 
 TEST(FindIsa, KnowsNoOtherNames) {
-  for (const char* name : {"", "sse", "AVX2", "avx2 ", "avx51"}) EXPECT_EQ(FindIsa(name), std::nullopt) << name;
+  for (const char* name : {"", "sse", "AVX2", "avx2 ", "avx51", "NEON", "neo"})
+    EXPECT_EQ(FindIsa(name), std::nullopt) << name;
 }
 
 TEST(SupportedIsas, StartWithScalarAndAscend) {
@@ -56,6 +59,15 @@ TEST(SupportedIsas, StartWithScalarAndAscend) {
   EXPECT_EQ(SupportedIsas().front(), Isa::kScalar);
   EXPECT_TRUE(std::ranges::is_sorted(SupportedIsas()));
   EXPECT_TRUE(!IsSupported(Isa::kAvx512) || IsSupported(Isa::kAvx2));
+  EXPECT_FALSE(IsSupported(Isa::kNeon) && IsSupported(Isa::kAvx2));
+}
+
+TEST(SupportedIsas, HaveNeonOnEveryAarch64AndNowhereElse) {
+#if defined(__aarch64__)
+  EXPECT_TRUE(IsSupported(Isa::kNeon));
+#else
+  EXPECT_FALSE(IsSupported(Isa::kNeon));
+#endif
 }
 
 TEST(ActiveIsa, IsTheBestOneByDefault) { EXPECT_EQ(ActiveIsaWith(nullptr), SupportedIsas().back()); }
@@ -68,7 +80,7 @@ TEST(ActiveIsa, ObeysTheEnvironmentWhereTheCpuCan) {
 }
 
 TEST(ActiveIsa, IgnoresUnknownNamesInTheEnvironment) {
-  for (const char* value : {"", "neon", "SCALAR", "avx2,avx512"}) {
+  for (const char* value : {"", "sve", "SCALAR", "avx2,avx512"}) {
     EXPECT_EQ(ActiveIsaWith(value), SupportedIsas().back()) << value;
   }
 }
@@ -93,15 +105,15 @@ TEST_F(IsaTest, ForceIsaRefusesWhatTheCpuLacks) {
 }
 
 TEST_F(IsaTest, TablePicksTheStrongestKernelNotAboveTheActiveIsa) {
-  const IsaTable<int (*)()> full = {One, Two, Three};
-  const IsaTable<int (*)()> without_avx512 = {One, Two, nullptr};
-  const IsaTable<int (*)()> scalar_only = {One, nullptr, nullptr};
-  const IsaTable<int (*)()> without_avx2 = {One, nullptr, Three};
+  const IsaTable<int (*)()> full = {One, Two, Three, Four};
+  const IsaTable<int (*)()> without_avx512 = {One, Two, nullptr, Four};
+  const IsaTable<int (*)()> scalar_only = {One, nullptr, nullptr, nullptr};
+  const IsaTable<int (*)()> without_avx2 = {One, nullptr, Three, nullptr};
   for (Isa isa : SupportedIsas()) {
     ASSERT_TRUE(ForceIsa(isa));
     int rank = static_cast<int>(isa) + 1;
     EXPECT_EQ(full.Pick()(), rank);
-    EXPECT_EQ(without_avx512.Pick()(), std::min(rank, 2));
+    EXPECT_EQ(without_avx512.Pick()(), isa == Isa::kNeon ? 4 : std::min(rank, 2));
     EXPECT_EQ(scalar_only.Pick()(), 1);
     EXPECT_EQ(without_avx2.Pick()(), isa == Isa::kAvx512 ? 3 : 1);
   }

@@ -33,6 +33,6 @@ void DecodeContexts(DecodeContextsArgs& args) {
 
 }  // namespace scalar
 
-const IsaTable<DecodeContextsFunction> kDecodeContexts = FLYWEIGHT_ISA_TABLE(DecodeContexts);
+const IsaTable<DecodeContextsFunction> kDecodeContexts = FLYWEIGHT_ISA_TABLE_NEON(DecodeContexts);
 
 }  // namespace flyweight

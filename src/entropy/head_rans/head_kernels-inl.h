@@ -203,8 +203,8 @@ static void DecodeShiftedOrNot(DecodeHeadsArgs& args) {
 
 template <typename Head>
 static void Decode(DecodeHeadsArgs& args) {
-  // Real tables never need more than two thresholds; the kernels of other ISAs ignore the number.
-  if (kVecsPerBlock == 2 && args.coder->threshold_count <= 2) return DecodeShiftedOrNot<Head, 2>(args);
+  // Real tables never need more than two thresholds; the kernels of AVX-512 ignore the number.
+  if (kVecsPerBlock > 1 && args.coder->threshold_count <= 2) return DecodeShiftedOrNot<Head, 2>(args);
   DecodeShiftedOrNot<Head, 0>(args);
 }
 

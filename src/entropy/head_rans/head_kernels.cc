@@ -97,10 +97,10 @@ void CountHeads(HeadKind kind, const CountHeadsArgs& args) {
   kind == HeadKind::k16 ? Count<uint16_t>(args) : Count<uint8_t>(args);
 }
 
-const IsaTable<DecodeHeadsFunction> kDecodeHeads[2] = {FLYWEIGHT_ISA_TABLE(DecodeHeads16),
-                                                       FLYWEIGHT_ISA_TABLE(DecodeHeads8)};
-const IsaTable<SplitHeadsFunction> kSplitHeads[2] = {FLYWEIGHT_ISA_TABLE(SplitHeads16),
-                                                     FLYWEIGHT_ISA_TABLE(SplitHeads8)};
-const IsaTable<EncodeSymbolsFunction> kEncodeSymbols = FLYWEIGHT_ISA_TABLE(EncodeSymbols);
+const IsaTable<DecodeHeadsFunction> kDecodeHeads[2] = {FLYWEIGHT_ISA_TABLE_NEON(DecodeHeads16),
+                                                       FLYWEIGHT_ISA_TABLE_NEON(DecodeHeads8)};
+const IsaTable<SplitHeadsFunction> kSplitHeads[2] = {FLYWEIGHT_ISA_TABLE_NEON(SplitHeads16),
+                                                     FLYWEIGHT_ISA_TABLE_NEON(SplitHeads8)};
+const IsaTable<EncodeSymbolsFunction> kEncodeSymbols = FLYWEIGHT_ISA_TABLE_NEON(EncodeSymbols);
 
 }  // namespace flyweight

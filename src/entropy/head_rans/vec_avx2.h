@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "entropy/head_rans/head_kernels.h"
+#include "entropy/head_rans/lane_shuffles.h"
 
 namespace flyweight::avx2 {
 
@@ -145,32 +146,6 @@ static inline uint64_t TopBits(Vec v) { return static_cast<uint32_t>(_mm256_move
 /// `v` itself marks the lanes (bit 7).
 static inline Vec ReplaceMarked(Vec v, Vec replacement, uint64_t) { return _mm256_blendv_epi8(v, replacement, v); }
 
-// Byte shuffles for 8 lanes: `compress[m]` moves the bytes at the set bits of m to the upper end of 8 bytes, for bytes
-// of the lower and the upper half of a 16-byte lane.
-struct Shuffles {
-  alignas(16) uint8_t compress[2][256][8];
-};
-
-constexpr Shuffles MakeShuffles() {
-  Shuffles s{};
-  for (int m = 0; m < 256; ++m) {
-    int count = __builtin_popcount(static_cast<unsigned>(m)), k = 0;
-    for (int i = 0; i < 8; ++i) {
-      s.compress[0][m][i] = 0x80;
-      s.compress[1][m][i] = 0x80;
-    }
-    for (int i = 0; i < 8; ++i) {
-      if (!(m >> i & 1)) continue;
-      s.compress[0][m][8 - count + k] = static_cast<uint8_t>(i);
-      s.compress[1][m][8 - count + k] = static_cast<uint8_t>(i + 8);
-      ++k;
-    }
-  }
-  return s;
-}
-
-inline constexpr Shuffles kShuffles = MakeShuffles();
-
 static inline __m128i LoadPair(const uint8_t* low8, const uint8_t* high8) {
   __m128d low = _mm_castsi128_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(low8)));
   return _mm_castpd_si128(_mm_loadh_pd(low, reinterpret_cast<const double*>(high8)));
@@ -204,8 +179,8 @@ static inline void RenormaliseEncoder(Vec& low, Vec& high, Vec frequencies, uint
   Vec full = _mm256_cmpeq_epi8(_mm256_max_epu8(high, frequencies), high);
   auto mask = static_cast<uint32_t>(_mm256_movemask_epi8(full));
   uint32_t lanes[4] = {mask & 0xFF, mask >> 8 & 0xFF, mask >> 16 & 0xFF, mask >> 24};
-  __m128i first = LoadPair(kShuffles.compress[0][lanes[0]], kShuffles.compress[1][lanes[1]]);
-  __m128i second = LoadPair(kShuffles.compress[0][lanes[2]], kShuffles.compress[1][lanes[3]]);
+  __m128i first = LoadPair(kLaneShuffles.compress[0][lanes[0]], kLaneShuffles.compress[1][lanes[1]]);
+  __m128i second = LoadPair(kLaneShuffles.compress[0][lanes[2]], kLaneShuffles.compress[1][lanes[3]]);
   Vec packed = _mm256_shuffle_epi8(low, _mm256_set_m128i(second, first));
   Emit8(static_cast<uint64_t>(_mm256_extract_epi64(packed, 3)), lanes[3], stream);
   Emit8(static_cast<uint64_t>(_mm256_extract_epi64(packed, 2)), lanes[2], stream);
