@@ -218,8 +218,11 @@ std::optional<UsageError> ReadLevel(const Flags& flags, bool fast_is_level, Leve
   };
   for (size_t i = 0; i < kLevelNames.size(); ++i) take(flags.levels[i]->count() > 0, kLevelNames[i].level);
   take(flags.fast && fast_is_level, Level::kFast);
+  bool is_named = flags.fast && fast_is_level;
+  for (size_t i = 0; i < kLevelNames.size(); ++i)
+    is_named = is_named || (flags.levels[i]->count() > 0 && std::string_view(kLevelNames[i].options).starts_with("--"));
   if (flags.max) level = Level::kMax;
-  if (count > 1) return UsageError{"more than one level is given"};
+  if (count > 1 || (flags.max && is_named)) return UsageError{"more than one level is given"};
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 #include "codec/chunk_encoder.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "codec/block_fields_codec.h"
@@ -45,6 +46,27 @@ bool LooksRepetitive(ByteSpan chunk) {
   return repeated * 16 > run_count * kRepeatRunWords;
 }
 
+// Whether bytes of the chunk come again further on, by a sample: words at every 256th byte are remembered, and some
+// runs of all their neighbours looked up. Weights never match by chance in 8 bytes.
+bool LooksCopied(ByteSpan chunk) {
+  constexpr size_t kStride = 256, kSlots = size_t{1} << 12, kRuns = 16;
+  if (chunk.size() < 64 * kStride) return true;
+  auto slot_of = [](uint64_t word) { return (word * 0x9E3779B97F4A7C15U) >> (64 - 12); };
+  std::array<uint32_t, kSlots> table;
+  table.fill(UINT32_MAX);
+  for (size_t at = 0; at + 8 <= chunk.size(); at += kStride)
+    table[slot_of(LoadLe<uint64_t>(chunk.data() + at))] = static_cast<uint32_t>(at);
+  for (size_t run = 0; run < kRuns; ++run) {
+    size_t begin = (chunk.size() - kStride - 8) / (kRuns - 1) * run;
+    for (size_t at = begin; at < begin + kStride; at += 2) {
+      auto word = LoadLe<uint64_t>(chunk.data() + at);
+      uint32_t seen = table[slot_of(word)];
+      if (seen != UINT32_MAX && seen != at && LoadLe<uint64_t>(chunk.data() + seen) == word) return true;
+    }
+  }
+  return false;
+}
+
 // Keeps the smallest of several encodings of one chunk in `payload`; each may only write where it would win.
 class Contest {
  public:
@@ -63,6 +85,9 @@ class Contest {
     std::memcpy(payload_.data(), trial_.data(), written);
     best_ = {codec, written};
   }
+
+  /// Whether what stands yet takes nearly as much as the chunk itself.
+  bool IsPoor() const { return best_.payload_bytes == 0 || best_.payload_bytes > chunk_.size() / 32 * 31; }
 
   EncodedChunk Finish() {
     if (best_.payload_bytes != 0 && best_.payload_bytes < chunk_.size()) return best_;
@@ -166,7 +191,9 @@ class Choice {
   }
 
   void TryPlanes() {
-    if (IsStructured() && !(small_ && level_ != Level::kFast)) return;
+    // Bytes that somebody keeps in a float's type, and integers in one of 8 bits, have no exponents.
+    bool bytes_perhaps = contest_.IsPoor() || (all_codecs_ && Describe(head_.dtype).bits == 8);
+    if (IsStructured() && !(small_ && level_ != Level::kFast) && !bytes_perhaps) return;
     bool rotate = IsFloat(head_.dtype);
     contest_.Try(CodecId::kPlanes, [&](MutableByteSpan target) {
       return EncodePlanesChunk(chunk_, ElementBytes(head_.dtype), rotate, target, scratch_);
@@ -185,7 +212,9 @@ class Choice {
     bool repetitive =
         LooksRepetitive(chunk_) || (head_.side->blocks && BlocksRepeat(*head_.side->blocks->layout, chunk_));
     bool plain = !IsFloat(head_.dtype) && !IsStructured();
-    if (!plain && !repetitive && !(small_ && head_.side->blocks)) return;
+    bool wanted = plain || repetitive || (small_ && head_.side->blocks) || contest_.IsPoor() ||
+                  (all_codecs_ && LooksCopied(chunk_));
+    if (!wanted) return;
     const int zstd_level = kZstdLevels[static_cast<size_t>(level_)];
     contest_.Try(CodecId::kZstd,
                  [&](MutableByteSpan target) { return scratch_.planes.zstd.Encode(chunk_, target, zstd_level); });

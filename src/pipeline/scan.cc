@@ -1,12 +1,11 @@
 #include "flyweight/scan.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "base/aligned_buffer.h"
-#include "base/hash.h"
 #include "codec/record.h"
+#include "pipeline/duplicates.h"
 #include "pipeline/encode.h"
 #include "pipeline/guard.h"
 #include "pipeline/pack_input.h"
@@ -20,10 +19,8 @@ namespace {
 constexpr uint64_t kFixedBytes = 400;     // header, footer and the heads of two index sections
 constexpr uint64_t kIndexRowBytes = 100;  // a name, a place and a digest, twice
 constexpr uint64_t kFileRowBytes = 120;   // a name and a SHA-256, twice
-constexpr uint64_t kHashPieceBytes = 4096;
-constexpr uint64_t kHashPieceCount = 8;
-constexpr size_t kCodecOffset = 4;  // in a frame
-constexpr uint64_t kMaxWorth = 8;   // what a byte at kMax counts in the progress
+constexpr size_t kCodecOffset = 4;        // in a frame
+constexpr uint64_t kMaxWorth = 8;         // what a byte at kMax counts in the progress
 
 size_t At(Level level) { return static_cast<size_t>(level); }
 
@@ -67,7 +64,8 @@ class Scanner {
   Result<ScanReport> Run() {
     FLYWEIGHT_ASSIGN(index_, input_.Describe(pool_));
     places_ = ItemsOf(index_, AllFiles(index_));
-    FLYWEIGHT_TRY(FindSameBytes());
+    // Byte by byte: who reads that two tensors are the same may delete one.
+    FLYWEIGHT_TRY(FindDuplicates(input_.contents(), index_, pool_));
     FLYWEIGHT_TRY(FindSharedParts());
     constexpr uint64_t kMaxDivisor = 4;
     sample_ = ChooseScanSample(index_, places_, options_.sample_bytes, options_.sample_bytes / kMaxDivisor);
@@ -78,35 +76,6 @@ class Scanner {
 
  private:
   IndexExtent& ExtentOf(uint64_t number) { return index_.files[places_[number].file].extents[places_[number].extent]; }
-
-  /// Hashes pieces of the extents that share their size with another.
-  Status FindSameBytes() {
-    std::vector<std::pair<uint64_t, uint64_t>> by_size;
-    for (uint64_t number = 0; number < places_.size(); ++number) {
-      if (ExtentOf(number).place == PlaceKind::kRecord) by_size.emplace_back(ExtentOf(number).decoded_bytes, number);
-    }
-    std::ranges::sort(by_size);
-    std::vector<std::tuple<uint64_t, uint64_t, uint64_t>> candidates;  // size, hash, number
-    for (size_t i = 0; i < by_size.size(); ++i) {
-      bool like_before = i > 0 && by_size[i - 1].first == by_size[i].first;
-      bool like_behind = i + 1 < by_size.size() && by_size[i + 1].first == by_size[i].first;
-      if (like_before || like_behind) candidates.emplace_back(by_size[i].first, 0, by_size[i].second);
-    }
-    FLYWEIGHT_TRY(pool_.ParallelFor(candidates.size(), [&](size_t job, size_t) -> Status {
-      FLYWEIGHT_ASSIGN(std::get<1>(candidates[job]), HashPieces(std::get<2>(candidates[job])));
-      return Status::Ok();
-    }));
-    std::ranges::sort(candidates);
-    for (size_t i = 1; i < candidates.size(); ++i) {
-      auto [before_size, before_hash, before] = candidates[i - 1];
-      auto [size, hash, number] = candidates[i];
-      if (before_size != size || before_hash != hash) continue;
-      bool follows = ExtentOf(before).place == PlaceKind::kSame;
-      ExtentOf(number).place = PlaceKind::kSame;
-      ExtentOf(number).same_as = follows ? ExtentOf(before).same_as : before;
-    }
-    return Status::Ok();
-  }
 
   /// What of each extent an archive has but once, by pieces and casts. Extents stay what they are: they are sampled
   /// whole, as kFast stores them.
@@ -121,21 +90,6 @@ class Scanner {
       own_parts_.back() = static_cast<double>(extent.own_bytes) / static_cast<double>(extent.decoded_bytes);
     }
     return Status::Ok();
-  }
-
-  Result<uint64_t> HashPieces(uint64_t number) {
-    uint64_t size_bytes = ExtentOf(number).decoded_bytes;
-    FLYWEIGHT_ASSIGN(std::shared_ptr<const Content> content, contents_.Open(places_[number].file));
-    uint64_t piece_bytes = std::min(kHashPieceBytes, size_bytes);
-    uint64_t stride = (size_bytes - piece_bytes) / (kHashPieceCount - 1);
-    std::byte piece[kHashPieceBytes];
-    MutableByteSpan target(piece, static_cast<size_t>(piece_bytes));
-    Xxh3Stream hash;
-    for (uint64_t i = 0; i < kHashPieceCount; ++i) {
-      FLYWEIGHT_TRY(content->source().ReadAt(places_[number].offset + i * stride, target));
-      hash.Update(target);
-    }
-    return hash.Finish();
   }
 
   Status EncodeSample() {

@@ -7,7 +7,7 @@ import numpy as np
 from cursor import Cursor, must
 
 LAYOUT_OF_DTYPE = {"BF16": 1, "F16": 2, "F32": 3, "C64": 3}
-LAYOUT_OF_DTYPE.update({name: 4 for name in ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")})
+LAYOUT_OF_DTYPE.update(dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 4))
 WORD_BYTES = {1: 2, 2: 2, 3: 4, 4: 1}
 HEAD_BYTES = {1: 2, 2: 1, 3: 2, 4: 1}
 LOW_PLANES = {1: 0, 2: 1, 3: 2, 4: 0}

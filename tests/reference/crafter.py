@@ -274,7 +274,9 @@ class BitEncoder:
         return self.low.to_bytes(8 + 4 * self.shifts, "big")
 
 
-def mixed_payload(data, dtype, columns, first_column=0, *, predicts=True, modelled_bits=2, base=None, plane=plane_stored):
+def mixed_payload(
+    data, dtype, columns, first_column=0, *, predicts=True, modelled_bits=2, base=None, plane=plane_stored
+):
     """3.12.1. `base` is a typical exponent, by default the middle one."""
     exponent_bits, mantissa_bits, word_bytes, low_planes = LAYOUTS[dtype]
     words = np.frombuffer(data, dtype=f"<u{word_bytes}").astype(np.int64)

@@ -28,7 +28,7 @@ def signed(value):
     return (value & 0xFFFFFFFF) - ((value & 0x80000000) << 1)
 
 
-# 3.12.3: tables ---------------------------------------------------------------------------------------------------------
+# 3.12.3: tables -------------------------------------------------------------------------------------------------------
 
 LOWER_KNOTS = [22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743]
 UPPER_KNOTS = [40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500]
@@ -59,7 +59,7 @@ INVERSES.append(34219)
 LEVEL_STEPS = [2, 5, 9, 14, 20, 28, 40, 56, 80, 120]
 
 
-# 3.12.2: the arithmetic coder -------------------------------------------------------------------------------------------
+# 3.12.2: the arithmetic coder -----------------------------------------------------------------------------------------
 
 
 class BitDecoder:
@@ -93,7 +93,7 @@ class BitDecoder:
         must(self.used == len(self.data), "mixed: the stream is too long")
 
 
-# 3.12.3: probabilities --------------------------------------------------------------------------------------------------
+# 3.12.3: probabilities ------------------------------------------------------------------------------------------------
 
 
 class Slots(dict):
@@ -142,7 +142,7 @@ def single_bit(coder, slot, bit=None):
     return bit
 
 
-# 3.12.4, 3.12.5: the model ----------------------------------------------------------------------------------------------
+# 3.12.4, 3.12.5: the model --------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -236,9 +236,7 @@ class Model:
             level = sum(t >= step for step in LEVEL_STEPS)
             negative = int(predicted < 0)
             slots = [self.slots[0, level, phase, 63], self.slots[1, j % 1024, 63], self.slots[2, negative]]
-            agrees = mixed_bit(
-                self.coder, slots, self.weights["sign", level], int(word >> s.sign_at() & 1 == negative)
-            )
+            agrees = mixed_bit(self.coder, slots, self.weights["sign", level], int(word >> s.sign_at() & 1 == negative))
             sign = negative if agrees else 1 - negative
             word = word & ~(1 << s.sign_at()) | sign << s.sign_at()
             attitude = level if agrees or level == 0 else 10 + level
@@ -284,7 +282,7 @@ class Model:
         return node
 
 
-# 3.12.1: the payload ----------------------------------------------------------------------------------------------------
+# 3.12.1: the payload --------------------------------------------------------------------------------------------------
 
 
 def mixed(payload, dtype_name, chunk_bytes):
