@@ -80,7 +80,7 @@ TEST(ArchiveReader, OpensIndexesThatAreLargerThanTheFirstRead) {
 
 TEST(ArchiveReader, PassesOnWhatTheSourceReports) {
   Bytes archive = MakeArchive(200000, 65536, 70);
-  for (size_t good_reads = 0; good_reads < 20; ++good_reads) {
+  for (size_t good_reads = 0; good_reads < 60; ++good_reads) {
     FailingSource source(archive, good_reads);
     auto decoded = DecodeAll(source);
     if (decoded.ok()) {
