@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import command_line, corpus, exponents, hashes, levels, machine, rounds, threads, unhelpful
 from bench.worker import Worker, WorkerFailed
 
-FULL = {"rounds": 7, "thread_rounds": 9, "file_rounds": 3}
+FULL = {"rounds": 5, "thread_rounds": 5, "file_rounds": 2}
 QUICK = {"rounds": 2, "thread_rounds": 3, "file_rounds": 1}
 THREAD_CASES = ("minilm.bf16", "crepe.bf16")
 # Tables of sizes alone, each measured by the module of that name in a process of its own.
