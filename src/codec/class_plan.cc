@@ -20,6 +20,7 @@ constexpr uint64_t kMinSide = 8;
 constexpr uint64_t kSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kSegmentWords = uint64_t{1} << 14;
 constexpr uint64_t kGlanceWords = uint64_t{1} << 12;
+constexpr uint64_t kMinSegments = 32;
 constexpr size_t kModeWords = size_t{1} << 16;
 constexpr size_t kModeRun = 64;
 constexpr unsigned kFloatContextBits = 2;
@@ -93,7 +94,7 @@ Result<Sample> TakeSample(const Input& input, uint64_t row_words, uint64_t wante
   Sample sample;
   sample.head_bytes = input.info.head_bytes;
   uint64_t row_count = input.word_count / row_words;
-  uint64_t segment_rows = std::max<uint64_t>(1, kSegmentWords / row_words);
+  uint64_t segment_rows = std::max<uint64_t>(1, std::min(kSegmentWords, wanted_words / kMinSegments) / row_words);
   uint64_t segments = CeilDiv(wanted_words, segment_rows * row_words);
   if (segments * segment_rows >= row_count) segment_rows = row_count, segments = 1;
   sample.segment_words = segment_rows * row_words;
