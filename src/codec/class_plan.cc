@@ -20,7 +20,7 @@ constexpr uint64_t kMinSide = 8;
 constexpr uint64_t kSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kSegmentWords = uint64_t{1} << 14;
 constexpr uint64_t kGlanceWords = uint64_t{1} << 12;
-constexpr uint64_t kMinSegments = 32;
+constexpr uint64_t kMinSegments = 64;
 constexpr size_t kModeWords = size_t{1} << 16;
 constexpr size_t kModeRun = 64;
 constexpr unsigned kFloatContextBits = 2;
@@ -267,7 +267,7 @@ Result<std::optional<ClassSide>> PlanClassSide(const ByteSource& source, uint64_
   Input input{source, offset, size_bytes / info.word_bytes, dtype, *layout, info};
   if (input.word_count < kMinWords) return std::optional<ClassSide>();
   if (level == Level::kBalanced) {
-    FLYWEIGHT_ASSIGN(Sample glance, TakeSample(input, 64, kGlanceWords, scratch));
+    FLYWEIGHT_ASSIGN(Sample glance, TakeSample(input, 16, kGlanceWords, scratch));
     if (!IsSpecial(glance, *layout)) return std::optional<ClassSide>();
   }
 
