@@ -9,6 +9,7 @@
 #include "codec/class_side.h"
 #include "codec/float_side.h"
 #include "codec/record_side.h"
+#include "codec/row_lengths.h"
 #include "codec/scratch.h"
 #include "transform/recentre/recentre.h"
 
@@ -16,7 +17,7 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kMinWords = 4096;
-constexpr uint64_t kMinSide = 8;
+constexpr size_t kMatrixDimensions = 3;
 constexpr uint64_t kSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kSegmentWords = uint64_t{1} << 14;
 constexpr uint64_t kGlanceWords = uint64_t{1} << 12;
@@ -30,10 +31,8 @@ constexpr double kManyZeros = 1.0 / 50;
 
 // Heads of whole rows of the widest matrix, in segments spread over the tensor.
 struct Sample {
-  std::vector<std::byte> heads;      ///< as they are coded
-  std::vector<std::byte> wide;       ///< F8 only: the same magnitudes as 16-bit heads
-  std::vector<uint64_t> first_word;  ///< of each segment
-  uint64_t segment_words = 0;
+  std::vector<std::byte> heads;  ///< as they are coded
+  std::vector<std::byte> wide;   ///< F8 only: the same magnitudes as 16-bit heads
   size_t head_bytes = 2;
 
   uint64_t word_count() const { return heads.size() / head_bytes; }
@@ -49,23 +48,6 @@ struct Input {
   ClassLayout layout;
   const ClassLayoutInfo& info;
 };
-
-// Row lengths to try, the widest first.
-std::vector<uint64_t> RowLengths(const Shape& shape, const Input& input) {
-  std::vector<uint64_t> lengths;
-  uint64_t words_per_element = ElementBytes(input.dtype) / input.info.word_bytes;
-  uint64_t rows = 1;
-  for (size_t d = 0; d + 1 < shape.size() && d < 3; ++d) {
-    std::optional<uint64_t> product = CheckedMul(rows, shape[d]);
-    if (!product || *product == 0) break;
-    rows = *product;
-    uint64_t columns = input.word_count / rows;
-    if (rows * columns != input.word_count || columns % words_per_element != 0) break;
-    bool worthwhile = rows >= kMinSide && columns >= kMinSide && columns <= kMaxColumns;
-    if (worthwhile && (lengths.empty() || lengths.back() != columns)) lengths.push_back(columns);
-  }
-  return lengths;
-}
 
 // Reads `count` words and appends their heads.
 Status AppendHeads(const Input& input, uint64_t first_word, uint64_t count, CodecScratch::Impl& scratch,
@@ -97,11 +79,9 @@ Result<Sample> TakeSample(const Input& input, uint64_t row_words, uint64_t wante
   uint64_t segment_rows = std::max<uint64_t>(1, std::min(kSegmentWords, wanted_words / kMinSegments) / row_words);
   uint64_t segments = CeilDiv(wanted_words, segment_rows * row_words);
   if (segments * segment_rows >= row_count) segment_rows = row_count, segments = 1;
-  sample.segment_words = segment_rows * row_words;
   for (uint64_t s = 0; s < segments; ++s) {
     uint64_t first_row = segments == 1 ? 0 : (row_count - segment_rows) * s / (segments - 1);
-    sample.first_word.push_back(first_row * row_words);
-    FLYWEIGHT_TRY(AppendHeads(input, first_row * row_words, sample.segment_words, scratch, sample));
+    FLYWEIGHT_TRY(AppendHeads(input, first_row * row_words, segment_rows * row_words, scratch, sample));
   }
   if (input.layout == ClassLayout::kF8) {
     sample.wide.resize(2 * sample.heads.size());
@@ -271,7 +251,8 @@ Result<std::optional<ClassSide>> PlanClassSide(const ByteSource& source, uint64_
     if (!IsSpecial(glance, *layout)) return std::optional<ClassSide>();
   }
 
-  std::vector<uint64_t> lengths = RowLengths(shape, input);
+  std::vector<uint64_t> lengths =
+      RowLengths(shape, ElementBytes(dtype) / info.word_bytes, input.word_count, kMatrixDimensions);
   uint64_t row_words = lengths.empty() ? std::min(input.word_count, kSegmentWords) : lengths.front();
   FLYWEIGHT_ASSIGN(Sample sample, TakeSample(input, row_words, kSampleWords, scratch));
   ClassSide side;

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "codec/float_side.h"
+#include "codec/row_lengths.h"
 #include "codec/scratch.h"
 #include "codec/shift_vector.h"
 #include "entropy/histogram.h"
@@ -14,7 +15,7 @@
 namespace flyweight {
 namespace {
 
-constexpr uint64_t kMinSide = 8;
+constexpr size_t kMatrixDimensions = 2;
 constexpr uint64_t kMinSampleWords = uint64_t{1} << 16;
 constexpr uint64_t kMaxSampleWords = uint64_t{1} << 20;
 constexpr uint64_t kWantedSampleRows = 64;
@@ -41,23 +42,6 @@ struct HeadSample {
   };
   std::vector<Segment> segments;
 };
-
-// Row lengths to try, the widest first; empty where the tensor is no matrix worth re-centring.
-std::vector<uint64_t> ColumnCandidates(const Shape& shape, uint64_t words_per_element, uint64_t word_count) {
-  std::vector<uint64_t> candidates;
-  uint64_t rows = 1;
-  for (size_t d = 0; d + 1 < shape.size() && d < 2; ++d) {
-    std::optional<uint64_t> product = CheckedMul(rows, shape[d]);
-    if (!product || *product == 0) break;
-    rows = *product;
-    uint64_t columns = word_count / rows;
-    if (rows * columns != word_count || columns % words_per_element != 0) break;
-    bool worthwhile = rows >= kMinSide && columns >= kMinSide && columns <= kMaxColumns;
-    bool repeated = !candidates.empty() && candidates.back() == columns;
-    if (worthwhile && !repeated) candidates.push_back(columns);
-  }
-  return candidates;
-}
 
 Result<HeadSample> TakeSample(const ByteSource& source, uint64_t offset, uint64_t word_count, uint64_t row_words,
                               uint64_t wanted_words, FloatLayout layout, CodecScratch::Impl& scratch) {
@@ -204,7 +188,7 @@ Result<FloatSide> PlanFloatSide(const ByteSource& source, uint64_t offset, uint6
                                 CodecScratch& codec_scratch) {
   CodecScratch::Impl& scratch = codec_scratch.impl();
   std::vector<uint64_t> candidates;
-  if (level != Level::kFast) candidates = ColumnCandidates(shape, words_per_element, word_count);
+  if (level != Level::kFast) candidates = RowLengths(shape, words_per_element, word_count, kMatrixDimensions);
   uint64_t row_words = kUnshapedRowWords, wanted_words = kTableSampleWords;
   if (!candidates.empty()) {
     row_words = candidates.front();
