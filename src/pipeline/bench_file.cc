@@ -155,7 +155,7 @@ class Bench {
     AddEntries();
     FLYWEIGHT_ASSIGN(sample_, TakeBenchSample(source_, map_, options_.sample_bytes));
     restored_.Resize(static_cast<size_t>(sample_.size_bytes));
-    std::memset(restored_.data(), 0, restored_.size());
+    std::fill_n(restored_.data(), restored_.size(), std::byte{0});  // null where there is nothing
     report_.container_format = std::string(ContainerFormatName(map_.format));
     report_.file_bytes = source_.size();
     report_.sample_bytes = sample_.size_bytes;
