@@ -79,6 +79,7 @@ int FailUsage(const UsageError& usage) {
 
 void RunOnFiles(Arguments& arguments, Console& console) {
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
+  if (arguments.verb == Verb::kApply) return RunApply(arguments, console);
   ExpandDirectories(arguments, console);
   size_t number = 0;
   for (const std::string& file : arguments.files) {
