@@ -94,3 +94,37 @@ def z4ai_buffer(current: bytes, reference: bytes, dtype: str) -> int:
     if bytes(z4ai.decompress_delta(blob, reference)) != current:
         raise WrongBytes("z4ai: the restored bytes differ")
     return len(blob)
+
+
+def relative_error(base: Path, tune: Path, restored: Path) -> dict[str, float]:
+    """The error of the difference, relative to the difference: of all tensors together and of the worst one."""
+    from safetensors.numpy import load_file
+
+    old, new, found = load_file(base), load_file(tune), load_file(restored)
+    return _relative_error(old, new, found)
+
+
+def _relative_error(old: dict, new: dict, found: dict) -> dict[str, float]:
+    errors, changes, worst = 0.0, 0.0, 0.0
+    for name, value in new.items():
+        if value.dtype != np.float32:
+            continue
+        wanted = value.astype(np.float64)
+        error = float(np.sum((found[name].astype(np.float64) - wanted) ** 2))
+        change = float(np.sum((old[name].astype(np.float64) - wanted) ** 2))
+        errors, changes = errors + error, changes + change
+        worst = max(worst, (error / change) ** 0.5 if change else 0.0)
+    return {"error": (errors / changes) ** 0.5, "worst_tensor": worst}
+
+
+def deltatensors(base: Path, tune: Path, scratch: Path, strategy: str, settings: dict) -> tuple[int, dict[str, float]]:
+    import deltatensors
+    from safetensors.numpy import load_file
+
+    old, new = load_file(base), load_file(tune)
+    floats = [name for name, value in new.items() if value.dtype == np.float32]
+    old, new = ({name: tensors[name] for name in floats} for tensors in (old, new))
+    path = scratch / "patch.wdelta"
+    deltatensors.save_delta(str(path), new, old, strategy=strategy, **settings)
+    found = {name: np.asarray(value) for name, value in deltatensors.load_delta(str(path), old).items()}
+    return path.stat().st_size, _relative_error(old, new, found)
