@@ -41,10 +41,10 @@ struct BaseSearchResult {
 };
 
 /// Searches directories for the model that `variant`, a file, directory or archive, is a small change of. A candidate
-/// is a file or archive with the suffix of one, or, where the variant is a directory or a model in several files, a
-/// directory that holds models. Of each its names, shapes and some 500 weights are read; the best are looked at more
-/// closely. Looks at most at 20,000 candidates. Errors: those of reading the variant; kIo where a directory cannot be
-/// read.
+/// is a file or archive with the suffix of one, or a directory that is one model: shards, or where the variant is a
+/// directory too, model files beside a config.json. Of each its names, shapes and some 500 weights are read; the best
+/// are looked at more closely. Looks at most at 20,000 candidates. Errors: those of reading the variant; kIo where a
+/// directory cannot be read.
 Result<BaseSearchResult> FindBase(const std::string& variant, const BaseSearchOptions& options);
 
 }  // namespace flyweight

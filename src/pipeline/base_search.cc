@@ -74,9 +74,8 @@ class Search {
     FoundModels models = FindModels(options_.directories, kEntryMaxCount, options_.notice);
     result_.is_complete = models.is_complete;
     bool takes_directories = IsDirectory(variant_);
-    for (std::string& directory : models.directories) {
-      bool is_sharded = ModelFilesIn(directory).size() > 1;
-      if (takes_directories || is_sharded) paths_.push_back(std::move(directory));
+    for (FoundModels::Directory& directory : models.directories) {
+      if (takes_directories || directory.is_sharded) paths_.push_back(std::move(directory.path));
     }
     paths_.insert(paths_.end(), models.files.begin(), models.files.end());
     std::erase_if(paths_, [&](const std::string& path) { return IsExcluded(path, excluded); });

@@ -17,6 +17,9 @@ constexpr std::array<std::string_view, 10> kModelSuffixes = {".safetensors", ".g
                                                              ".ckpt",        ".npz",  ".npy", ".onnx", ".h5"};
 constexpr size_t kDepthMax = 32;
 
+/// "model-00001-of-00003.safetensors".
+bool IsShardName(std::string_view name) { return name.find("-of-") != std::string_view::npos; }
+
 bool EndsWith(std::string_view name, std::string_view suffix) {
   if (name.size() <= suffix.size()) return false;
   return std::ranges::equal(name.substr(name.size() - suffix.size()), suffix, [](char letter, char wanted) {
@@ -56,7 +59,9 @@ class Walker {
     std::vector<std::string> names = NamesIn(path, left_, error);
     if (error && notice_) notice_({path, "cannot read the directory '" + path + "': " + error.message(), true});
     std::vector<std::pair<std::string, size_t>> below;
-    bool holds_model = false;
+    bool has_model = false;
+    bool is_sharded = false;
+    bool has_config = std::ranges::binary_search(names, "config.json");
     for (const std::string& name : names) {
       if (left_ == 0) {
         found_.is_complete = false;
@@ -69,10 +74,11 @@ class Walker {
       if (S_ISDIR(status.st_mode) && depth < kDepthMax) below.emplace_back(full, depth + 1);
       if (!HasModelSuffix(name) && !HasArchiveSuffix(name)) continue;
       if (stat(full.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-      holds_model = holds_model || HasModelSuffix(name);
+      has_model = has_model || HasModelSuffix(name);
+      is_sharded = is_sharded || IsShardName(name);
       if (seen_.emplace(status.st_dev, status.st_ino).second) found_.files.push_back(full);
     }
-    if (holds_model) found_.directories.push_back(path);
+    if (has_model && (is_sharded || has_config)) found_.directories.push_back({path, is_sharded});
     for (auto directory = below.rbegin(); directory != below.rend(); ++directory) {
       waiting.push_back(std::move(*directory));
     }

@@ -16,9 +16,13 @@ bool HasArchiveSuffix(std::string_view name);
 
 /// Models found below directories.
 struct FoundModels {
-  std::vector<std::string> files;        ///< model files and archives, each file once, whatever its names
-  std::vector<std::string> directories;  ///< that hold at least one model file themselves
-  bool is_complete = true;               ///< false where there was more than is looked at
+  struct Directory {
+    std::string path;
+    bool is_sharded = false;  ///< the model is in several files
+  };
+  std::vector<std::string> files;      ///< model files and archives, each file once, whatever its names
+  std::vector<Directory> directories;  ///< that are one model: files of it, named as shards are or beside a config.json
+  bool is_complete = true;             ///< false where there was more than is looked at
 };
 
 /// Lists what is below `roots`, in the order of the roots and of names. Links to files count as the files they lead to,
