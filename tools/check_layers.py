@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "lossy": {"base", "simd", "tensor"},
     "codec": {"base", "simd", "tensor", "transform", "entropy", "lossy"},
     "archive": {"base", "tensor", "entropy", "codec", "erasure"},
-    "delta": {"base", "tensor", "codec", "archive"},
+    "delta": {"base", "tensor", "container", "codec", "archive"},
     "sync": {"base", "tensor", "entropy", "codec", "archive"},
     "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive", "delta"},
 }
