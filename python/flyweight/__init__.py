@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flyweight._buffers import compress, decompress
 from flyweight._core import version as __version__
 from flyweight._errors import (
+    AlreadyAppliedError,
     BaseMismatchError,
     ChecksumError,
     FlyweightError,
@@ -21,11 +22,12 @@ from flyweight._errors import (
 )
 
 if TYPE_CHECKING:
-    from flyweight import numpy, torch
+    from flyweight import numpy, sync, torch
     from flyweight._safe_open import safe_open
     from flyweight._scan import scan
 
 __all__ = [
+    "AlreadyAppliedError",
     "BaseMismatchError",
     "ChecksumError",
     "FlyweightError",
@@ -38,6 +40,7 @@ __all__ = [
     "numpy",
     "safe_open",
     "scan",
+    "sync",
     "torch",
 ]
 
@@ -52,7 +55,7 @@ def __getattr__(name: str) -> Any:
         from flyweight._scan import scan
 
         return scan
-    if name in ("numpy", "torch"):
+    if name in ("numpy", "sync", "torch"):
         from importlib import import_module
 
         return import_module(f"flyweight.{name}")
