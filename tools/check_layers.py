@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "lossy": {"base", "simd", "tensor"},
     "codec": {"base", "simd", "tensor", "transform", "entropy", "lossy"},
     "archive": {"base", "tensor", "entropy", "codec", "erasure"},
-    "sync": {"base", "tensor", "entropy", "codec", "archive"},
+    "sync": {"base", "tensor", "entropy", "codec", "archive", "pipeline"},
     "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive"},
 }
 
