@@ -12,7 +12,7 @@
 #include "base/checked.h"
 #include "pipeline/ordered_run.h"
 #include "pipeline/slot_buffers.h"
-#include "pipeline/tree_digest.h"
+#include "archive/tree_digest.h"
 
 namespace flyweight {
 namespace {

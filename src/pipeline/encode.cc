@@ -19,7 +19,7 @@
 #include "pipeline/ordered_run.h"
 #include "pipeline/own_record.h"
 #include "pipeline/slot_buffers.h"
-#include "pipeline/tree_digest.h"
+#include "archive/tree_digest.h"
 
 namespace flyweight {
 namespace {
