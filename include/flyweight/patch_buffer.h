@@ -45,6 +45,7 @@ struct ApplyOptions {
   /// Compare everything with its checksums, the patch's bytes and the tensors', before the first byte is written. Else
   /// each chunk is compared just before it is written, which is faster and may end half way.
   bool check_first = true;
+  bool only_targets = false;  ///< tensors of the patch that have no target are left out; else that is an error
 };
 
 struct ApplySummary {
@@ -88,7 +89,7 @@ class TensorPatch {
   /// `idempotent` is not set; kBaseMismatch, naming tensors and chunks that are neither base nor result, a target that
   /// is missing or of another dtype or shape; those of reading archives. With `check_first` unset the last two kinds
   /// may come after some chunks were written. What comes after writing although everything was compared first means a
-  /// forged patch or bad memory.
+  /// forged patch or bad memory. A tensor that is_in_place is not may be there only as what the patch makes of it.
   Result<ApplySummary> ApplyInPlace(std::span<const TensorTarget> targets, const ApplyOptions& options) const;
 
   /// Decodes tensor `index` into `target` from its base, which may begin where `target` does. Errors: those of reading

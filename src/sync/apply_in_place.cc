@@ -34,6 +34,7 @@ struct Change {
   MutableByteSpan bytes;
   ByteSpan inline_bytes;                ///< of tensors that are stored in the index
   std::optional<PatchRecordView> view;  ///< of the others
+  bool must_be_done = false;            ///< it cannot be made in place
 };
 
 struct Job {
@@ -78,6 +79,7 @@ class InPlaceRun {
     for (size_t i = 0; i < patch_.tensors.size(); ++i) {
       const PatchedTensor& tensor = patch_.tensors[i];
       auto found = by_name.find(tensor.name);
+      if (found == by_name.end() && options_.only_targets) continue;
       if (found == by_name.end()) return Wrong("the patch makes tensor '" + tensor.name + "', which is not there");
       FLYWEIGHT_TRY(CheckTarget(tensor, *found->second));
       FLYWEIGHT_TRY(AddChange(i, found->second->bytes));
@@ -86,16 +88,17 @@ class InPlaceRun {
   }
 
   static Status CheckTarget(const PatchedTensor& tensor, const TensorTarget& target) {
-    if (!tensor.is_in_place) {
-      return Wrong("tensor '" + tensor.name + "' gets another size or type, which cannot be done in place");
-    }
     if (target.bytes.size() == tensor.size_bytes && target.dtype == tensor.dtype && target.shape == tensor.shape)
       return {};
     return Wrong("tensor '" + tensor.name + "' has another type or shape than the one that the patch makes");
   }
 
   Status AddChange(size_t tensor, MutableByteSpan bytes) {
-    Change change{.tensor = tensor, .bytes = bytes, .inline_bytes = {}, .view = {}};
+    Change change{.tensor = tensor,
+                  .bytes = bytes,
+                  .inline_bytes = {},
+                  .view = {},
+                  .must_be_done = !patch_.tensors[tensor].is_in_place};
     uint64_t chunk_count = 1;
     if (patch_.extents[tensor]->place == PlaceKind::kInline) {
       change.inline_bytes = patch_.extents[tensor]->inline_bytes;
@@ -136,9 +139,9 @@ class InPlaceRun {
     if (found == entry.decoded_xxh3) {
       job.state = base_check == found ? ChunkState::kUnchanged : ChunkState::kDone;
     } else if (!base_check.has_value()) {
-      job.state = ChunkState::kAny;
+      job.state = change.must_be_done ? ChunkState::kWrong : ChunkState::kAny;
     } else {
-      job.state = *base_check == found ? ChunkState::kBase : ChunkState::kWrong;
+      job.state = *base_check == found && !change.must_be_done ? ChunkState::kBase : ChunkState::kWrong;
     }
     return {};
   }

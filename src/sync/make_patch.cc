@@ -53,7 +53,7 @@ class PatchMaker {
     run_.consumers.push_back([this](const ChunkStep& step) { return Append(step); });
     ArchiveHeader header;
     header.required_features = wire::kFeatureCodecs;
-    if (!base_.empty()) header.required_features |= wire::kFeaturePatches;
+    if (has_base()) header.required_features |= wire::kFeaturePatches;
     FLYWEIGHT_TRY(writer_.Begin(header));
     FLYWEIGHT_TRY(RunInOrder(pool_, run_));
     return writer_.Finish(index_);
@@ -75,7 +75,7 @@ class PatchMaker {
       file.extents.push_back(std::move(extent));
     }
     index_.files.push_back(std::move(file));
-    if (!base_.empty()) index_.base.emplace().name = options_.base_name;
+    if (has_base()) index_.base.emplace().name = options_.base_name;
   }
 
   void Allocate() {
@@ -91,6 +91,7 @@ class PatchMaker {
     scratch_.resize(pool_.thread_count());
   }
 
+  bool has_base() const { return !base_.empty() || !options_.base_name.empty(); }
   IndexExtent& ExtentOf(uint64_t item) { return index_.files[0].extents[static_cast<size_t>(item)]; }
   const TensorView& TensorOf(uint64_t item) const { return tensors_[static_cast<size_t>(item)]; }
   TensorPlan& PlanOf(uint64_t item) { return plans_[item % plans_.size()]; }
