@@ -18,7 +18,7 @@ FULL = {"rounds": 5, "thread_rounds": 5, "file_rounds": 2}
 QUICK = {"rounds": 2, "thread_rounds": 3, "file_rounds": 1}
 THREAD_CASES = ("minilm.bf16", "crepe.bf16")
 # Tables of sizes alone, each measured by the module of that name in a process of its own.
-TABLES = ("scenarios", "quantised", "checkpoints")
+TABLES = ("scenarios", "quantised", "checkpoints", "patches")
 SLOW_PEERS = ("zstd-19", "pcodec-12", "bigsmall", "z4ai")
 
 

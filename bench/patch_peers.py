@@ -1,4 +1,4 @@
-"""What others need for the difference of two files or buffers; every result is decoded and compared with the original."""
+"""What others need for the difference of two files or buffers; all is decoded and compared with the original."""
 
 from __future__ import annotations
 

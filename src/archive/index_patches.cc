@@ -66,7 +66,8 @@ Status ReadPatchedPlace(ReadCursor& cursor, IndexExtent& extent) {
   FLYWEIGHT_ASSIGN(extent.record_bytes, cursor.Read<uint64_t>());
   FLYWEIGHT_ASSIGN(extent.record_check, cursor.Read<uint64_t>());
   FLYWEIGHT_ASSIGN(auto where, cursor.Read<uint8_t>());
-  if (where > 1) return Error{ErrorCode::kCorrupt, cursor.offset(), "the base of a patch is in a place of unknown kind"};
+  if (where > 1)
+    return Error{ErrorCode::kCorrupt, cursor.offset(), "the base of a patch is in a place of unknown kind"};
   extent.base_is_outside = where == 1;
   FLYWEIGHT_ASSIGN(extent.base_number, cursor.Read<uint64_t>());
   FLYWEIGHT_ASSIGN(extent.patch_depth, cursor.Read<uint32_t>());

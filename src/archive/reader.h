@@ -59,13 +59,14 @@ struct IndexExtent {
   uint64_t own_bytes = 0;  ///< what the record of an extent of pieces decodes to; 0: it has none
   std::vector<IndexPiece> pieces;
   CastMethod cast_method = CastMethod::kBF16;
-  uint64_t cast_of = 0;  ///< number over all files, of a record or an extent of pieces
+  uint64_t cast_of = 0;          ///< number over all files, of a record or an extent of pieces
   bool base_is_outside = false;  ///< of a patched extent: base_number is a row of the base table
   uint64_t base_number = 0;  ///< of a patched extent, else of another extent over all files; of a base extent, the row
   uint32_t patch_depth = 0;  ///< of a patched extent: how many patches there are down to what is none
 
   bool has_record() const {
-    return place == PlaceKind::kRecord || place == PlaceKind::kPatched || (place == PlaceKind::kPieces && own_bytes != 0);
+    return place == PlaceKind::kRecord || place == PlaceKind::kPatched ||
+           (place == PlaceKind::kPieces && own_bytes != 0);
   }
   /// Whether its bytes follow from those of others: RangeReader decodes it.
   bool is_made_of_others() const { return place >= PlaceKind::kPieces; }

@@ -21,11 +21,12 @@ inline constexpr size_t kHeaderHashOffset = 56;
 
 /// Required feature bits. A decoder refuses an archive with one that it does not know.
 inline constexpr uint64_t kFeaturePatches = uint64_t{1} << 1;  ///< some extents are made from a base
-inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;   ///< some tensors are not what was compressed
-inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;    ///< the files are the entries of a directory
-inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;  ///< records may use what 0.3.0 added
-inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;  ///< some extents are pieces or casts of others
-inline constexpr uint64_t kKnownRequiredFeatures = kFeaturePatches | kFeatureLossy | kFeatureTree | kFeatureCodecs | kFeatureShared;
+inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;    ///< some tensors are not what was compressed
+inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;     ///< the files are the entries of a directory
+inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;   ///< records may use what 0.3.0 added
+inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;   ///< some extents are pieces or casts of others
+inline constexpr uint64_t kKnownRequiredFeatures =
+    kFeaturePatches | kFeatureLossy | kFeatureTree | kFeatureCodecs | kFeatureShared;
 
 inline constexpr uint64_t kEndMagic = 0x0A0D444E45594C46;  ///< "FLYEND\r\n"
 inline constexpr size_t kFooterBytes = 128;

@@ -77,8 +77,8 @@ Status ReadContexts(ReadCursor& cursor, Decoding& d) {
     FLYWEIGHT_TRY(ReadClasses(cursor, d.scratch.planes, d.rows));
   }
   ForEachRow(d.side.column_count, d.first, d.count, [&](size_t run, size_t begin, size_t count, size_t column) {
-    ExpandDeltaContexts(d.side.by_columns ? d.side.columns.data() + column : nullptr,
-                        d.side.by_rows ? d.rows[run] : 0, count, d.contexts + begin, d.low_bits + begin);
+    ExpandDeltaContexts(d.side.by_columns ? d.side.columns.data() + column : nullptr, d.side.by_rows ? d.rows[run] : 0,
+                        count, d.contexts + begin, d.low_bits + begin);
   });
   return {};
 }
@@ -141,7 +141,7 @@ Status PutExact(uint32_t exact_count, MutableByteSpan chunk, Decoding& d) {
 Status DecodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan payload, MutableByteSpan chunk,
                              CodecScratch::Impl& scratch) {
   const size_t element_bytes = ElementBytes(head.dtype);
-  Decoding d{*head.side->lossy_patch, head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
+  Decoding d{*head.side->lossy_patch,      head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
              chunk.size() / element_bytes, scratch};
   Allocate(d);
   ReadCursor cursor(payload);

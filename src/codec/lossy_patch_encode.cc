@@ -21,6 +21,8 @@ namespace {
 constexpr int kPrecisionBits = 11;
 // What a bit is worth in squared steps: with it numbers are chosen that make error and size least together.
 constexpr float kBitWorth = 0.15F;
+// Each weighing makes rare numbers rarer; more than two gain nothing.
+constexpr int kWeighings = 2;
 // Costs are told apart up to this number; larger ones are rounded.
 constexpr size_t kWeighed = 32;
 // Zero may reach this far, in steps.
@@ -111,10 +113,14 @@ void ChooseRowSteps(Encoding& e) {
 
 void ClassRows(Encoding& e) {
   if (!e.side.by_rows) return;
+  int8_t loudest = 0;
+  for (int8_t column : e.side.columns) loudest = std::max(loudest, column);
+  // Whatever is quieter has the same contexts, and one class costs less than many.
+  const auto quietest = static_cast<int8_t>(std::max(-kDeltaBias - loudest, -kClassLimit));
   ForEachRow(e.side.column_count, e.first, e.count, [&](size_t run, size_t begin, size_t count, size_t) {
-    double step = e.StepOf(run);
+    const auto step = static_cast<double>(e.StepOf(run));
     double mean = SumOfSquares(e.differences + begin, count) / static_cast<double>(count);
-    e.rows.push_back(DeltaClassOf(step > 0 ? mean / (step * step) : 0.0));
+    e.rows.push_back(std::max(DeltaClassOf(step > 0 ? mean / (step * step) : 0.0), quietest));
   });
 }
 
@@ -125,8 +131,8 @@ void ExpandContexts(Encoding& e) {
     return;
   }
   ForEachRow(e.side.column_count, e.first, e.count, [&](size_t run, size_t begin, size_t count, size_t column) {
-    ExpandDeltaContexts(e.side.by_columns ? e.side.columns.data() + column : nullptr,
-                        e.side.by_rows ? e.rows[run] : 0, count, e.contexts + begin, e.low_bits + begin);
+    ExpandDeltaContexts(e.side.by_columns ? e.side.columns.data() + column : nullptr, e.side.by_rows ? e.rows[run] : 0,
+                        count, e.contexts + begin, e.low_bits + begin);
   });
 }
 
@@ -192,7 +198,8 @@ void ChooseNumbers(Encoding& e) {
   Thresholds plain;
   for (auto& context : plain) context.fill(0.5F);
   RoundAll(plain, e);
-  if (e.side.weighs_bits) RoundAll(WeighBits(e), e);
+  if (!e.side.weighs_bits) return;
+  for (int pass = 0; pass < kWeighings; ++pass) RoundAll(WeighBits(e), e);
 }
 
 // The symbol of a number in its context, kDeltaExact where it has none.
@@ -306,8 +313,7 @@ size_t Assemble(const LossyPatchFront& front, ByteSpan exact, const Encoding& e,
   std::memcpy(payload.data(), writer.bytes().data(), writer.size());
   std::span<const uint8_t> contexts;
   if (e.side.has_contexts()) contexts = {e.contexts, e.count};
-  size_t stream =
-      ContextEncoder(tables).Encode({e.symbols, e.count}, contexts, {}, payload.subspan(writer.size()));
+  size_t stream = ContextEncoder(tables).Encode({e.symbols, e.count}, contexts, {}, payload.subspan(writer.size()));
   return stream == 0 ? 0 : writer.size() + stream;
 }
 
@@ -340,7 +346,7 @@ size_t EncodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteS
                              uint64_t base_check, MutableByteSpan payload, MutableByteSpan restored,
                              CodecScratch::Impl& scratch) {
   const size_t element_bytes = ElementBytes(head.dtype);
-  Encoding e{*head.side->lossy_patch, head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
+  Encoding e{*head.side->lossy_patch,      head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
              chunk.size() / element_bytes, scratch};
   Allocate(e);
   TakeDifferences(chunk, predicted, e);

@@ -4,11 +4,11 @@
 #include <memory>
 
 #include "codec/class_side.h"
+#include "codec/float_side.h"
 #include "codec/lossy_patch_codec.h"
 #include "codec/lossy_patch_record.h"
 #include "codec/lossy_patch_side.h"
 #include "codec/record_side.h"
-#include "codec/row_lengths.h"
 #include "codec/scratch.h"
 #include "lossy/delta_steps.h"
 
@@ -131,7 +131,9 @@ Status ChooseSteps(const LossyDeltaChoice& choice, const RecordHead& head, Pairs
     case DeltaStrategy::kInt4: {
       FLYWEIGHT_ASSIGN(side.exact_from, FindThreshold(head, pairs, wanted));
       float reach = side.exact_from;
-      if (wanted == 0) FLYWEIGHT_ASSIGN(reach, LargestDifference(head, pairs));
+      if (wanted == 0) {
+        FLYWEIGHT_ASSIGN(reach, LargestDifference(head, pairs));
+      }
       // Under this, products with numbers would be subnormal.
       side.step = std::max(reach / kInt4Reach, 0x1p-126F);
       side.most_steps = kInt4Most;
@@ -170,9 +172,9 @@ Status ClassColumns(const RecordHead& head, Pairs& pairs, LossyPatchSide& side) 
 
 Status ChooseContexts(const Shape& shape, const RecordHead& head, Pairs& pairs, LossyPatchSide& side) {
   const uint64_t element_count = head.decoded_bytes / ElementBytes(head.dtype);
-  std::vector<uint64_t> lengths = RowLengths(shape, 1, element_count, 1);
-  if (lengths.empty() || lengths.front() > kMaxColumns) return {};
-  const uint64_t columns = lengths.front();
+  if (shape.size() < 2 || shape.front() == 0 || element_count % shape.front() != 0) return {};
+  const uint64_t columns = element_count / shape.front();
+  if (columns == 0 || columns > kMaxColumns) return {};
   if (side.row_steps) side.column_count = columns;
   if (side.signs_only || side.step == 0 || element_count < kMinClassedElements || columns < kMinClassedColumns)
     return {};

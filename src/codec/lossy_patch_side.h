@@ -21,10 +21,10 @@ struct LossyPatchSide {
   bool has_contexts() const { return by_rows || by_columns; }
 
   // What the encoder alone knows.
-  float exact_from = 0;       ///< differences of at least this are stored exactly; 0: none for their size
-  int32_t most_steps = 0;     ///< no number is larger; 0: no limit
-  bool weighs_bits = false;   ///< rounds so that error and size together are least
-  bool signs_only = false;    ///< every number but that of no difference is 1 or -1
+  float exact_from = 0;      ///< differences of at least this are stored exactly; 0: none for their size
+  int32_t most_steps = 0;    ///< no number is larger; 0: no limit
+  bool weighs_bits = false;  ///< rounds so that error and size together are least
+  bool signs_only = false;   ///< every number but that of no difference is 1 or -1
 };
 
 void WriteLossyPatchSide(const LossyPatchSide& side, PlaneScratch& planes, ByteWriter& writer);

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "base/hash.h"
+#include "codec/lossy_patch_codec.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/patch_differences.h"
 #include "codec/patch_record.h"
 #include "codec/planes_codec.h"
@@ -14,7 +16,10 @@ namespace {
 
 constexpr size_t kBaseCheckBytes = sizeof(uint64_t);
 
-bool NeedsBase(CodecId codec) { return codec >= CodecId::kPatchSame && codec <= CodecId::kPatchDifferences; }
+bool NeedsBase(const RecordHead& head, CodecId codec) {
+  if (codec == CodecId::kLossyPatch) return IsLossyPatch(head);
+  return codec >= CodecId::kPatchSame && codec <= CodecId::kPatchDifferences;
+}
 
 // What the base lets expect of a chunk, in the chunk's own words: the base itself where that is all, else in `room`.
 const std::byte* Predict(ByteSpan base_chunk, MutableByteSpan room) {
@@ -25,8 +30,8 @@ const std::byte* Predict(ByteSpan base_chunk, MutableByteSpan room) {
   return room.data();
 }
 
-Status DecodeFromBase(const RecordHead& head, CodecId codec, ByteSpan payload, ByteSpan base_chunk,
-                      MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+Status DecodeFromBase(const RecordHead& head, uint64_t chunk_index, CodecId codec, ByteSpan payload,
+                      ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
   ReadCursor cursor(payload);
   FLYWEIGHT_ASSIGN(uint64_t base_check, cursor.Read<uint64_t>());
   if (base_check != Xxh3(base_chunk))
@@ -41,6 +46,9 @@ Status DecodeFromBase(const RecordHead& head, CodecId codec, ByteSpan payload, B
       return {};
     case CodecId::kPatchDifferences:
       return DecodePatchDifferences(word, payload, predicted, chunk, scratch);
+    case CodecId::kLossyPatch:
+      if (predicted != chunk.data()) std::memcpy(chunk.data(), predicted, chunk.size());
+      return DecodeLossyPatchChunk(head, chunk_index, payload, chunk, scratch);
     default:
       return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(static_cast<int>(codec))};
   }
@@ -70,10 +78,15 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
   return EncodeChunk(head, level, chunk_index, chunk, payload, scratch);
 }
 
+void PredictPatchChunk(const RecordHead&, uint64_t, ByteSpan base_chunk, MutableByteSpan predicted) {
+  const std::byte* expected = Predict(base_chunk, predicted);
+  if (expected != predicted.data()) std::memcpy(predicted.data(), expected, predicted.size());
+}
+
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
                         ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
   auto known = static_cast<CodecId>(codec);
-  if (NeedsBase(known)) return DecodeFromBase(head, known, payload, base_chunk, chunk, scratch);
+  if (NeedsBase(head, known)) return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch);
   if (known > CodecId::kPlanes)
     return Error{ErrorCode::kUnsupportedFeature, 0, "codec " + std::to_string(codec) + " in a patch"};
   return DecodeOrdinaryChunk(head, chunk_index, codec, payload, chunk, scratch);

@@ -146,9 +146,9 @@ class BaseBinder {
                  TypeText(expected.dtype, expected.shape);
     } else {
       ++report_.missing_count;
-      sentence = expected.is_tensor ? "it has no tensor '" + expected.name + "'"
-                                    : "it lacks " + std::to_string(expected.size_bytes) + " bytes of '" + expected.name +
-                                          "'";
+      sentence = expected.is_tensor
+                     ? "it has no tensor '" + expected.name + "'"
+                     : "it lacks " + std::to_string(expected.size_bytes) + " bytes of '" + expected.name + "'";
     }
     if (report_.example.empty()) report_.example = std::move(sentence);
   }

@@ -48,9 +48,9 @@ struct BindReport {
   bool fits() const { return missing_count + misshapen_count + different_count == 0; }
 };
 
-/// Finds what the patch `archive` needs in `model`: by name, else by digest; by size, where it is no tensor. Reads samples of
-/// what has no digest. Where the report says that it fits, the result can be given to ArchiveReader::set_base.
-/// Precondition: the archive has a base table. Errors: those of reading.
+/// Finds what the patch `archive` needs in `model`: by name, else by digest; by size, where it is no tensor. Reads
+/// samples of what has no digest. Where the report says that it fits, the result can be given to
+/// ArchiveReader::set_base. Precondition: the archive has a base table. Errors: those of reading.
 Result<std::shared_ptr<BoundBase>> BindBase(const ArchiveReader& archive, std::shared_ptr<Model> model, RowCheck check,
                                             BindReport& report);
 

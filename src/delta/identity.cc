@@ -26,8 +26,8 @@ Digest IdentityBuilder::Finish() {
     return hash.Finish();
   }
   // std::string compares as unsigned bytes, and so do vectors of std::byte.
-  std::ranges::sort(tensors_,
-                    [](const Tensor& a, const Tensor& b) { return std::tie(a.name, a.rest) < std::tie(b.name, b.rest); });
+  std::ranges::sort(
+      tensors_, [](const Tensor& a, const Tensor& b) { return std::tie(a.name, a.rest) < std::tie(b.name, b.rest); });
   for (const Tensor& tensor : tensors_) {
     ByteWriter start;
     start.Write(static_cast<uint32_t>(tensor.name.size()));

@@ -27,7 +27,8 @@ Status Model::Hash(const std::vector<size_t>& numbers, ThreadPool& pool) {
   for (size_t number : numbers) {
     if (parts_[number].digest.has_value()) continue;
     uint64_t chunk_bytes = ChunkBytesFor(parts_[number].dtype);
-    for (uint64_t begin = 0; begin < parts_[number].size_bytes; begin += chunk_bytes) jobs.push_back({number, begin, {}});
+    for (uint64_t begin = 0; begin < parts_[number].size_bytes; begin += chunk_bytes)
+      jobs.push_back({number, begin, {}});
   }
   std::vector<CodecScratch> scratch(pool.thread_count());
   std::vector<AlignedBuffer> buffers(pool.thread_count());
@@ -83,20 +84,24 @@ Status ModelPartSource::ReadAt(uint64_t offset, MutableByteSpan target) const {
   return model_.Read(part_, offset, target, scratch);
 }
 
-Result<uint64_t> SampleHash(const ByteSource& source, uint64_t offset, uint64_t size_bytes) {
-  Xxh3Stream hash;
-  std::byte storage[kSampleStretchBytes];
+Result<std::vector<std::byte>> ReadSample(const ByteSource& source, uint64_t offset, uint64_t size_bytes) {
   bool is_whole = size_bytes <= kSampleStretchBytes * kSampleStretchCount;
-  uint64_t count = is_whole ? CeilDiv(size_bytes, kSampleStretchBytes) : kSampleStretchCount;
-  for (uint64_t i = 0; i < count; ++i) {
-    uint64_t begin = is_whole ? i * kSampleStretchBytes
-                              : (size_bytes - kSampleStretchBytes) / (kSampleStretchCount - 1) * i;
-    uint64_t stretch_bytes = std::min(kSampleStretchBytes, size_bytes - begin);
-    MutableByteSpan stretch(storage, static_cast<size_t>(stretch_bytes));
-    FLYWEIGHT_TRY(source.ReadAt(offset + begin, stretch));
-    hash.Update(stretch);
+  std::vector<std::byte> sample(static_cast<size_t>(is_whole ? size_bytes : kSampleStretchBytes * kSampleStretchCount));
+  if (is_whole) {
+    if (!sample.empty()) FLYWEIGHT_TRY(source.ReadAt(offset, sample));
+    return sample;
   }
-  return hash.Finish();
+  uint64_t stride = (size_bytes - kSampleStretchBytes) / (kSampleStretchCount - 1);
+  for (uint64_t i = 0; i < kSampleStretchCount; ++i) {
+    MutableByteSpan stretch = MutableByteSpan(sample).subspan(i * kSampleStretchBytes, kSampleStretchBytes);
+    FLYWEIGHT_TRY(source.ReadAt(offset + i * stride, stretch));
+  }
+  return sample;
+}
+
+Result<uint64_t> SampleHash(const ByteSource& source, uint64_t offset, uint64_t size_bytes) {
+  FLYWEIGHT_ASSIGN(std::vector<std::byte> sample, ReadSample(source, offset, size_bytes));
+  return Xxh3(sample);
 }
 
 }  // namespace flyweight

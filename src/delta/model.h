@@ -90,8 +90,11 @@ class ModelPartSource final : public ByteSource {
   size_t part_;
 };
 
-/// The hash that the rows of base tables have (docs/format.md section 1.5.3): of 16 stretches of 4096 bytes, or of all
-/// bytes where there are no more.
+/// The bytes of a part that tell it from others at once (docs/format.md section 1.5.3): 16 stretches of 4096 bytes, or
+/// all of them where there are no more.
+Result<std::vector<std::byte>> ReadSample(const ByteSource& source, uint64_t offset, uint64_t size_bytes);
+
+/// The hash that the rows of base tables have: xxh3 of the sample.
 Result<uint64_t> SampleHash(const ByteSource& source, uint64_t offset, uint64_t size_bytes);
 
 }  // namespace flyweight

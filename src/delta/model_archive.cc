@@ -22,8 +22,9 @@ ArchiveModel::ArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveRead
   for (const IndexFile& file : reader_.index().files) {
     for (const IndexExtent& extent : file.extents) {
       if (!extent.is_tensor && extent.decoded_bytes < kModelPartMinBytes) continue;
-      ModelPart part{extent.is_tensor, extent.is_tensor ? extent.name : file.name, extent.dtype,
-                     extent.shape,     extent.decoded_bytes,                       {}};
+      ModelPart part{extent.is_tensor,     extent.is_tensor ? extent.name : file.name,
+                     extent.dtype,         extent.shape,
+                     extent.decoded_bytes, {}};
       if (extent.digest_algorithm == DigestAlgorithm::kSha256Tree) part.digest = extent.digest;
       parts_.push_back(std::move(part));
       extents_.push_back(&extent);
@@ -81,8 +82,7 @@ Result<std::vector<Digest>> ArchiveModel::FileDigests() {
 
 Result<std::shared_ptr<Model>> MakeArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveReader reader,
                                                 std::string name) {
-  return std::shared_ptr<Model>(
-      std::make_shared<ArchiveModel>(std::move(source), std::move(reader), std::move(name)));
+  return std::shared_ptr<Model>(std::make_shared<ArchiveModel>(std::move(source), std::move(reader), std::move(name)));
 }
 
 }  // namespace flyweight
