@@ -23,6 +23,7 @@ from flyweight._errors import (
 
 if TYPE_CHECKING:
     from flyweight import numpy, sync, torch
+    from flyweight._delta import apply_patch_, compress_delta, decompress_delta, make_patch, peek_is_delta
     from flyweight._safe_open import safe_open
     from flyweight._scan import scan
 
@@ -35,9 +36,14 @@ __all__ = [
     "LimitError",
     "UnsupportedVersionError",
     "__version__",
+    "apply_patch_",
     "compress",
+    "compress_delta",
     "decompress",
+    "decompress_delta",
+    "make_patch",
     "numpy",
+    "peek_is_delta",
     "safe_open",
     "scan",
     "sync",
@@ -55,6 +61,10 @@ def __getattr__(name: str) -> Any:
         from flyweight._scan import scan
 
         return scan
+    if name in ("apply_patch_", "compress_delta", "decompress_delta", "make_patch", "peek_is_delta"):
+        from flyweight import _delta
+
+        return getattr(_delta, name)
     if name in ("numpy", "sync", "torch"):
         from importlib import import_module
 

@@ -12,4 +12,5 @@ NB_MODULE(_core, module) {
   flyweight::python::BindScan(module);
   flyweight::python::BindArchive(module);
   flyweight::python::BindByteDelta(module);
+  flyweight::python::BindPatchBuffer(module);
 }

@@ -170,9 +170,7 @@ def publish(root: Path, count: int, anchors: tuple[int, ...] = (0,), encoding: s
         if number in anchors:
             sync.write_version(root, number, state)
         else:
-            sync.write_version(
-                root, number, state, base=states[number - 1], base_version=number - 1, encoding=encoding
-            )
+            sync.write_version(root, number, state, base=states[number - 1], base_version=number - 1, encoding=encoding)
     return states
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from flyweight import _core, _serialize, _sources
 from flyweight._errors import AlreadyAppliedError, BaseMismatchError, FormatError
+from flyweight._state import Bytes, all_writable, readable, side_by_side
 from flyweight.sync import _checksums
 from flyweight.sync._files import read_json, shard_path, sync_folder, write_whole
-from flyweight.sync._state import Bytes, all_writable, readable, side_by_side
 
 INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -120,7 +120,9 @@ def find_chain(root: str | os.PathLike[str], target: int | None = None, current:
     number = target
     while number != current:
         if not (folder / folder_name(number)).is_dir():
-            needed = f"version {number}, on which version {chain[-1].number} is based," if chain else f"version {number}"
+            needed = (
+                f"version {number}, on which version {chain[-1].number} is based," if chain else f"version {number}"
+            )
             raise BaseMismatchError(f"{folder}: {needed} is gone, and no anchor lies between")
         version = open_version(folder / folder_name(number))
         chain.append(version)

@@ -32,6 +32,7 @@ struct alignas(64) NibbleCoder {
   uint8_t first_slot[256];
   uint8_t reciprocal_low[256];  ///< of floor(65536 / frequency), at most 65535
   uint8_t reciprocal_high[256];
+  uint32_t of_pair[256];  ///< those four, the frequency lowest
 };
 
 /// State of a lane = high * 256 + low.

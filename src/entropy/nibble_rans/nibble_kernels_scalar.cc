@@ -26,6 +26,7 @@ NibbleCoder::NibbleCoder(const NibbleTables& tables) {
       first_slot[pair] = threshold[s + 1];
       reciprocal_low[pair] = static_cast<uint8_t>(reciprocal);
       reciprocal_high[pair] = static_cast<uint8_t>(reciprocal >> 8);
+      of_pair[pair] = f | static_cast<uint32_t>(first_slot[pair]) << 8 | reciprocal << 16;
       for (size_t end = slot + f; slot < end; ++slot) symbol_of_slot[t][slot] = static_cast<uint8_t>(s);
       threshold[s] = static_cast<uint8_t>(slot);
     }
@@ -93,13 +94,8 @@ void EncodeNibbles(EncodeNibblesArgs& args) {
 
 }  // namespace scalar
 
-#if defined(__x86_64__)
-#define FLYWEIGHT_NIBBLE_TABLE(function) {scalar::function, nullptr, nullptr, nullptr}
-#else
-#define FLYWEIGHT_NIBBLE_TABLE(function) {scalar::function, nullptr, nullptr, nullptr}
-#endif
-const IsaTable<DecodeNibblesFunction> kDecodeNibbles = FLYWEIGHT_NIBBLE_TABLE(DecodeNibbles);
-const IsaTable<EncodeNibblesFunction> kEncodeNibbles = FLYWEIGHT_NIBBLE_TABLE(EncodeNibbles);
-const IsaTable<PairNibblesFunction> kPairNibbles = FLYWEIGHT_NIBBLE_TABLE(PairNibbles);
+const IsaTable<DecodeNibblesFunction> kDecodeNibbles = FLYWEIGHT_ISA_TABLE_NEON(DecodeNibbles);
+const IsaTable<EncodeNibblesFunction> kEncodeNibbles = FLYWEIGHT_ISA_TABLE_NEON(EncodeNibbles);
+const IsaTable<PairNibblesFunction> kPairNibbles = FLYWEIGHT_ISA_TABLE_NEON(PairNibbles);
 
 }  // namespace flyweight

@@ -12,8 +12,6 @@ struct LayoutKernels {
   IsaTable<JoinDeltaFunction> join;
 };
 
-#undef FLYWEIGHT_ISA_TABLE
-#define FLYWEIGHT_ISA_TABLE(function) {scalar::function, nullptr, nullptr, nullptr}
 #define FLYWEIGHT_LAYOUT_KERNELS(layout)                                                \
   {FLYWEIGHT_ISA_TABLE(DeltaContexts##layout), FLYWEIGHT_ISA_TABLE(SplitDelta##layout), \
    FLYWEIGHT_ISA_TABLE(ClassifyDelta##layout), FLYWEIGHT_ISA_TABLE(JoinDelta##layout)}

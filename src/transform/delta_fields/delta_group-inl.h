@@ -197,10 +197,3 @@ static inline void JoinGroup(JoinDeltaArgs& args, size_t begin, size_t count, Bi
   planes.StayNearEnd();
   low.StayNearEnd();
 }
-
-// Runs `group(begin, count)` over whole groups and then over what is left.
-template <typename Group>
-static inline void EachGroup(size_t count, const Group& group) {
-  for (size_t begin = 0; begin < count; begin += kDeltaGroup)
-    group(begin, count - begin < kDeltaGroup ? count - begin : kDeltaGroup);
-}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +42,11 @@ def writable(name: str, tensor: Any) -> Bytes:
         raise ValueError(f"tensor {name!r}: {str(error).replace('out is', 'it is')}") from None
 
 
+def rows(tensors: Iterable[Bytes]) -> list[tuple[bytes, str, tuple[int, ...], Any]]:
+    """Tensors as the extension takes them."""
+    return [(t.name.encode("utf-8", "surrogateescape"), t.dtype, t.shape, t.data) for t in tensors]
+
+
 def all_writable(state: Mapping[str, Any]) -> dict[str, Bytes]:
     return {name: writable(name, tensor) for name, tensor in state.items()}
 
@@ -56,7 +60,3 @@ def side_by_side(threads: int, work: Callable[[Item], Value], items: Iterable[It
     with ThreadPoolExecutor(workers, "flyweight") as pool:
         futures: list[Future[Value]] = [pool.submit(work, item) for item in todo]
     return [future.result() for future in futures]
-
-
-def path_text(path: str | os.PathLike[str]) -> str:
-    return os.fsdecode(path)
