@@ -57,9 +57,10 @@ Status DecodeBlockFields(const RecordHead& head, uint64_t chunk_index, ByteSpan 
   return DecodeBlockFieldsChunk(*head.side->blocks->layout, head.chunk_bytes * chunk_index, payload, chunk, scratch);
 }
 
-// All codecs but those that hash while they decode.
-Status DecodeChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload, MutableByteSpan chunk,
-                   CodecScratch::Impl& scratch) {
+}  // namespace
+
+Status DecodeOrdinaryChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
+                           MutableByteSpan chunk, CodecScratch::Impl& scratch) {
   const size_t element_bytes = ElementBytes(head.dtype);
   switch (codec) {
     case static_cast<uint8_t>(CodecId::kStored):
@@ -87,10 +88,9 @@ Status DecodeChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, 
   }
 }
 
-}  // namespace
-
 Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
                                     MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+  if (head.side->patch) return Error{ErrorCode::kWrongBase, 0, "this is a patch, which takes its base to decode"};
   if (head.side->lossy) {
     FLYWEIGHT_TRY(DecodeLossyChunk(head, chunk_index, codec, payload, chunk, scratch));
     return Xxh3(chunk);
@@ -103,7 +103,7 @@ Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index
                                    scratch, checksum));
     return checksum;
   }
-  FLYWEIGHT_TRY(DecodeChunk(head, chunk_index, codec, payload, chunk, scratch));
+  FLYWEIGHT_TRY(DecodeOrdinaryChunk(head, chunk_index, codec, payload, chunk, scratch));
   return Xxh3(chunk);
 }
 

@@ -27,4 +27,8 @@ inline uint64_t FirstWord(const RecordHead& head, size_t word_bytes, uint64_t ch
 Result<uint64_t> DecodeChunkPayload(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
                                     MutableByteSpan chunk, CodecScratch::Impl& scratch);
 
+/// The same of all codecs but those that hash while they decode, without the hash.
+Status DecodeOrdinaryChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
+                           MutableByteSpan chunk, CodecScratch::Impl& scratch);
+
 }  // namespace flyweight

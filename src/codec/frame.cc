@@ -3,7 +3,11 @@
 
 #include "codec/chunk_encoder.h"
 #include "codec/lossy_codec.h"
+#include "codec/lossy_patch_codec.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/lossy_record.h"
+#include "codec/patch_chunk.h"
+#include "codec/patch_record.h"
 #include "codec/record.h"
 #include "codec/scratch.h"
 
@@ -60,25 +64,35 @@ ChunkEntry FinishFrame(const EncodedChunk& encoded, uint64_t decoded_xxh3, Mutab
   return entry;
 }
 
-// Decodes a frame of the right size, whose stored bytes may be damaged.
-Status DecodeSized(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
-                   const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch) {
-  FLYWEIGHT_TRY(CheckHeader(frame, entry));
-  if (readable_bytes < frame.size() + kDecodePaddingBytes) {
-    AlignedBuffer& padded = scratch.impl().padded;
-    padded.Resize(frame.size() + kDecodePaddingBytes);
-    std::memcpy(padded.data(), frame.data(), frame.size());
-    std::memset(padded.data() + frame.size(), 0, kDecodePaddingBytes);
-    frame = {padded.data(), frame.size()};
-  }
-  auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
-  FLYWEIGHT_ASSIGN(uint64_t checksum, DecodeChunkPayload(head, chunk_index, codec, frame.subspan(kFrameHeaderBytes),
-                                                         target, scratch.impl()));
-  if (checksum != entry.decoded_xxh3) {
+// The frame with readable bytes behind it, copied where it has none.
+ByteSpan Padded(ByteSpan frame, size_t readable_bytes, CodecScratch& scratch) {
+  if (readable_bytes >= frame.size() + kDecodePaddingBytes) return frame;
+  AlignedBuffer& padded = scratch.impl().padded;
+  padded.Resize(frame.size() + kDecodePaddingBytes);
+  std::memcpy(padded.data(), frame.data(), frame.size());
+  std::memset(padded.data() + frame.size(), 0, kDecodePaddingBytes);
+  return {padded.data(), frame.size()};
+}
+
+// Checks a frame, has `decode(codec, payload)` give the checksum of what it decoded, and compares that.
+template <typename Decode>
+Status DecodeChecked(ByteSpan frame, size_t readable_bytes, const ChunkEntry& entry, CodecScratch& scratch,
+                     StoredCheck stored_check, const Decode& decode) {
+  FLYWEIGHT_TRY(CheckSize(frame, entry));
+  if (stored_check == StoredCheck::kAlways) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  auto decode_sized = [&]() -> Status {
+    FLYWEIGHT_TRY(CheckHeader(frame, entry));
+    ByteSpan padded = Padded(frame, readable_bytes, scratch);
+    FLYWEIGHT_ASSIGN(uint64_t checksum,
+                     decode(static_cast<uint8_t>(padded[kCodecOffset]), padded.subspan(kFrameHeaderBytes)));
+    if (checksum == entry.decoded_xxh3) return {};
     return Error{ErrorCode::kChecksumMismatch, kDecodedHashOffset,
                  "a chunk's decoded bytes do not match their checksum"};
-  }
-  return {};
+  };
+  Status decoded = decode_sized();
+  // Whatever decoding stumbled over, damage is the better explanation.
+  if (!decoded.ok() && stored_check == StoredCheck::kOnFailure) FLYWEIGHT_TRY(CheckStoredBytes(frame));
+  return decoded;
 }
 
 }  // namespace
@@ -106,14 +120,45 @@ ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSp
   return FinishFrame(encoded, Xxh3(restored), frame);
 }
 
+ChunkEntry EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
+                                 MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch) {
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes, chunk.size());
+  PredictPatchChunk(plan.head, chunk_index, base_chunk, restored);
+  size_t written = EncodeLossyPatchChunk(plan.head, chunk_index, chunk, restored, Xxh3(base_chunk), payload, restored,
+                                         scratch.impl());
+  if (written != 0) return FinishFrame({CodecId::kLossyPatch, written}, Xxh3(restored), frame);
+  if (!chunk.empty()) std::memcpy(restored.data(), chunk.data(), chunk.size());
+  return EncodePatchFrame(plan, chunk_index, chunk, base_chunk, frame, scratch);
+}
+
+ChunkEntry EncodePatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
+                            MutableByteSpan frame, CodecScratch& scratch) {
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
+  uint64_t decoded_xxh3 = Xxh3(chunk);
+  return FinishFrame(EncodePatchChunk(plan.head, plan.level, chunk_index, chunk, base_chunk, payload, scratch.impl()),
+                     decoded_xxh3, frame);
+}
+
 Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
                    const ChunkEntry& entry, MutableByteSpan target, CodecScratch& scratch, StoredCheck stored_check) {
-  FLYWEIGHT_TRY(CheckSize(frame, entry));
-  if (stored_check == StoredCheck::kAlways) FLYWEIGHT_TRY(CheckStoredBytes(frame));
-  Status decoded = DecodeSized(head, chunk_index, frame, readable_bytes, entry, target, scratch);
-  // Whatever decoding stumbled over, damage is the better explanation.
-  if (!decoded.ok() && stored_check == StoredCheck::kOnFailure) FLYWEIGHT_TRY(CheckStoredBytes(frame));
-  return decoded;
+  auto decode = [&](uint8_t codec, ByteSpan payload) {
+    return DecodeChunkPayload(head, chunk_index, codec, payload, target, scratch.impl());
+  };
+  return DecodeChecked(frame, readable_bytes, entry, scratch, stored_check, decode);
+}
+
+Status DecodePatchFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
+                        const ChunkEntry& entry, ByteSpan base_chunk, MutableByteSpan target, CodecScratch& scratch,
+                        StoredCheck stored_check) {
+  if (!head.side->patch)
+    return DecodeFrame(head, chunk_index, frame, readable_bytes, entry, target, scratch, stored_check);
+  if (base_chunk.size() != BaseRangeOf(head, chunk_index).size_bytes)
+    return Error{ErrorCode::kWrongBase, 0, "the base has another size than the one that this patch was made from"};
+  auto decode = [&](uint8_t codec, ByteSpan payload) -> Result<uint64_t> {
+    FLYWEIGHT_TRY(DecodePatchChunk(head, chunk_index, codec, payload, base_chunk, target, scratch.impl()));
+    return Xxh3(target);
+  };
+  return DecodeChecked(frame, readable_bytes, entry, scratch, stored_check, decode);
 }
 
 Status ScrubFrame(ByteSpan frame, const ChunkEntry& entry) {

@@ -26,6 +26,8 @@ struct CodecScratch::Impl {
   AlignedBuffer classes;    ///< the arrays of a chunk that is coded in classes
   AlignedBuffer mixing;     ///< what a chunk of the mixed codec learns
   AlignedBuffer quantised;  ///< a lossy chunk as it is stored: halves, or codes, scales and minima
+  AlignedBuffer predicted;  ///< what a base chunk lets expect of a patched one
+  AlignedBuffer patch;      ///< the arrays of a chunk of a patch
   AlignedBuffer restored;   ///< a lossy chunk as it will be decoded, where the caller has no use for it
   std::vector<int8_t> row_shifts;
   std::vector<float> column_sums;
