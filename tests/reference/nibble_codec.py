@@ -1,4 +1,4 @@
-"""Dense differences: section 3.14.3 of docs/format.md. Contexts, symbols, bits, tables and streams, wherever they stand."""
+"""Dense differences: section 3.14.3 of docs/format.md. Contexts, symbols, bits, tables and streams, not the payload."""
 
 from dataclasses import dataclass
 
