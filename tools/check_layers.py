@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "archive": {"base", "tensor", "entropy", "codec", "erasure"},
     "delta": {"base", "tensor", "container", "codec", "archive"},
     "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive", "delta"},
+    "sync": {"base", "tensor", "entropy", "codec", "archive", "pipeline"},
 }
 
 # Faces see the public headers alone; what measures or attacks the insides may include them.

@@ -24,6 +24,9 @@ void RunBench(const std::string& file, const Arguments& arguments, Console& cons
 void RunMigrate(const std::string& file, const Arguments& arguments, Console& console);
 void RunRepair(const std::string& file, const Arguments& arguments, Console& console);
 
+/// Compares the two files.
+void RunDiff(const Arguments& arguments, Console& console);
+
 /// Applies all patches of the command line to the base that is named first.
 void RunApply(const Arguments& arguments, Console& console);
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flyweight._buffers import compress, decompress
 from flyweight._core import version as __version__
 from flyweight._errors import (
+    AlreadyAppliedError,
     BaseMismatchError,
     ChecksumError,
     FlyweightError,
@@ -21,11 +22,15 @@ from flyweight._errors import (
 )
 
 if TYPE_CHECKING:
-    from flyweight import numpy, torch
+    from flyweight import numpy, sync, torch
+    from flyweight._delta import apply_patch_, compress_delta, decompress_delta, make_patch, peek_is_delta
+    from flyweight._files import apply, compress_file, decompress_file, diff, identity, verify
+    from flyweight._open_many import open_many
     from flyweight._safe_open import safe_open
     from flyweight._scan import scan
 
 __all__ = [
+    "AlreadyAppliedError",
     "BaseMismatchError",
     "ChecksumError",
     "FlyweightError",
@@ -33,27 +38,52 @@ __all__ = [
     "LimitError",
     "UnsupportedVersionError",
     "__version__",
+    "apply",
+    "apply_patch_",
     "compress",
+    "compress_delta",
+    "compress_file",
     "decompress",
+    "decompress_delta",
+    "decompress_file",
+    "diff",
+    "identity",
+    "make_patch",
     "numpy",
+    "open_many",
+    "peek_is_delta",
     "safe_open",
     "scan",
+    "sync",
     "torch",
+    "verify",
 ]
 
 
+# What compress and decompress do not need is imported when it is asked for: the module by the name in it.
+_LAZY = {
+    "apply": "_files",
+    "apply_patch_": "_delta",
+    "compress_delta": "_delta",
+    "compress_file": "_files",
+    "decompress_delta": "_delta",
+    "decompress_file": "_files",
+    "diff": "_files",
+    "identity": "_files",
+    "make_patch": "_delta",
+    "open_many": "_open_many",
+    "peek_is_delta": "_delta",
+    "safe_open": "_safe_open",
+    "scan": "_scan",
+    "verify": "_files",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # What compress and decompress do not need is imported when it is asked for.
-    if name == "safe_open":
-        from flyweight._safe_open import safe_open
+    from importlib import import_module
 
-        return safe_open
-    if name == "scan":
-        from flyweight._scan import scan
-
-        return scan
-    if name in ("numpy", "torch"):
-        from importlib import import_module
-
+    if name in _LAZY:
+        return getattr(import_module(f"flyweight.{_LAZY[name]}"), name)
+    if name in ("numpy", "sync", "torch"):
         return import_module(f"flyweight.{name}")
     raise AttributeError(f"module 'flyweight' has no attribute {name!r}")
