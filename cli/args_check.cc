@@ -22,6 +22,9 @@ Complaint CheckFiles(const Arguments& arguments) {
   if (arguments.verb == Verb::kConvert && arguments.files.size() > 2) {
     return UsageError{"convert takes one input and one output"};
   }
+  if (arguments.verb == Verb::kServePlan && (arguments.files.size() < 2 || count > 0)) {
+    return UsageError{"serve-plan needs a base and patches: serve-plan BASE P1.fly P2.fly"};
+  }
   if (arguments.verb == Verb::kDiff && arguments.files.size() != 2) return UsageError{"diff takes two models"};
   if (arguments.verb == Verb::kRepair && arguments.files.size() > 1 && arguments.output.has_value()) {
     return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};

@@ -201,6 +201,15 @@ another type or shape. Exit code as of cmp: 0 same, 1 different, 2 trouble.
   -T, --threads N      0, the default, is one a CPU
 )";
 
+constexpr const char* kServePlan = R"(flyweight serve-plan BASE P1.fly [P2.fly...]
+
+Decodes a base and the patches on it into memory, what they share once, and
+prints what that took, beside what they would take without sharing.
+
+      --json           one object
+  -T, --threads N      0, the default, is one a CPU
+)";
+
 constexpr const char* kLater = R"(apply and report come in a later version.
 )";
 
@@ -230,6 +239,8 @@ const char* TextOf(Verb topic) {
       return kConvert;
     case Verb::kDiff:
       return kDiff;
+    case Verb::kServePlan:
+      return kServePlan;
     case Verb::kApply:
     case Verb::kReport:
       return kLater;
