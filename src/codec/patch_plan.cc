@@ -12,6 +12,7 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kSampledChunks = 4;
+constexpr double kClearlySmaller = 0.85;
 // Frame, checksum of the base, row of the chunk table, sizes and states of streams.
 constexpr uint64_t kChunkOverheadBytes = 24 + 8 + 12 + 16 + 128;
 
@@ -84,12 +85,17 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
     FLYWEIGHT_ASSIGN(dense,
                      PlanDense(strips, *layout, size_bytes / word_bytes, shape, ElementBytes(dtype) / word_bytes));
   }
-  const uint64_t dense_bits = dense ? dense->estimated_bits : 0;
+  // Places and values of few changes that nothing predicts take less than classes of all words.
+  uint64_t expected_bits = dense ? dense->estimated_bits : 0;
+  if (dense && static_cast<double>(dense->sparse_bits) < kClearlySmaller * static_cast<double>(expected_bits)) {
+    expected_bits = dense->sparse_bits;
+    dense.reset();
+  }
   if (dense) patch.dense = std::make_shared<const DenseSide>(std::move(dense->side));
   FinishHead(std::move(patch), plan.record, scratch);
   if (LayoutOf(dtype)) {
-    plan.estimated_bytes = plan.record.head_bytes.size() + plan.record.head.chunk_count * kChunkOverheadBytes +
-                           (dense ? dense_bits / 8 : 0);
+    plan.estimated_bytes =
+        plan.record.head_bytes.size() + plan.record.head.chunk_count * kChunkOverheadBytes + expected_bits / 8;
   } else {
     FLYWEIGHT_ASSIGN(plan.estimated_bytes, EstimateBySample(plan.record, tensor, base_tensor, scratch));
   }
