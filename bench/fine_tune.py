@@ -1,4 +1,4 @@
-"""Thirty steps of AdamW on MiniLM: the state of a real training run, small enough to be made here.
+"""Some steps of AdamW on MiniLM: the states of a real training run, small enough to be made here.
 
 The model learns to tell prose from code, as a sentence encoder would be taught: mean pooling, a linear layer with two
 outputs, cross entropy. Both kinds of text come from the installed torch, whose version is pinned: docstrings and
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ STEPS, BATCH, TOKENS = 30, 16, 48
 LEARNING_RATE, WEIGHT_DECAY, CLIP_NORM = 2e-5, 0.01, 1.0
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
 WINDOW_WORDS = 40
+WARM_UP_STEPS = 20
 SOURCES = ("nn/functional.py", "nn/modules/*.py", "optim/*.py", "distributions/*.py", "utils/data/*.py")
 LONGEST_WORD = 100
 
@@ -112,30 +115,63 @@ def _batch(random: torch.Generator, texts: tuple[list[list[int]], list[list[int]
     return ids, mask, labels
 
 
-def train(weights: dict[str, torch.Tensor], text_json: str) -> tuple[dict, dict, list[float]]:
-    """The model's state dict and the optimizer's after the last step, with names for numbers, and the losses."""
+def warm_up_and_cosine(step: int, steps: int) -> float:
+    """The share of the learning rate that step `step` of `steps`, from 0, has: it rises in a line, then falls as a
+    cosine."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP_STEPS) / (steps - WARM_UP_STEPS)))
+
+
+def train(
+    weights: dict[str, torch.Tensor],
+    text_json: str,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    schedule: Callable[[int, int], float] | None = None,
+    after_step: Callable[[int, dict[str, torch.Tensor]], None] | None = None,
+) -> tuple[dict, dict, list[float]]:
+    """The model's state dict and the optimizer's after the last step, with names for numbers, and the losses.
+    `schedule` gives the share of the learning rate of a step; `after_step` is called with the number of steps that were
+    made and the weights, without those of the classifier."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    tokenizer = WordPiece(json.JSONDecoder().raw_decode(text_json)[0])
-    prose, code = _texts()
-    texts = ([tokenizer.encode(text) for text in prose], [tokenizer.encode(text) for text in code])
+    texts = _tokens(text_json)
     trained = {name: t.clone().requires_grad_() for name, t in weights.items() if t.is_floating_point()}
     width = trained["embeddings.word_embeddings.weight"].shape[1]
-    trained["classifier.weight"] = (0.02 * torch.randn(2, width)).requires_grad_()
-    trained["classifier.bias"] = torch.zeros(2).requires_grad_()
-    optimizer = torch.optim.AdamW(trained.values(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    classifier = {
+        "classifier.weight": (0.02 * torch.randn(2, width)).requires_grad_(),
+        "classifier.bias": torch.zeros(2).requires_grad_(),
+    }
+    parameters = [*trained.values(), *classifier.values()]
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
     random = torch.Generator().manual_seed(1)
     losses = []
-    for _ in range(STEPS):
-        ids, mask, labels = _batch(random, texts)
-        pooled = _forward(trained, ids, mask)
-        outputs = functional.linear(pooled, trained["classifier.weight"], trained["classifier.bias"])
-        loss = functional.cross_entropy(outputs, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for p in trained.values() if p.grad is not None], CLIP_NORM)
-        optimizer.step()
-        losses.append(loss.item())
+    for step in range(steps):
+        if schedule is not None:
+            optimizer.param_groups[0]["lr"] = learning_rate * schedule(step, steps)
+        losses.append(_step(optimizer, trained, classifier, _batch(random, texts)))
+        if after_step is not None:
+            after_step(step + 1, {name: tensor.detach() for name, tensor in trained.items()})
     others = {name: tensor for name, tensor in weights.items() if name not in trained}
-    model = {**others, **{name: tensor.detach() for name, tensor in trained.items()}}
+    model = {**others, **{name: tensor.detach() for name, tensor in {**trained, **classifier}.items()}}
     return model, optimizer.state_dict(), losses
+
+
+def _tokens(text_json: str) -> tuple[list[list[int]], list[list[int]]]:
+    tokenizer = WordPiece(json.JSONDecoder().raw_decode(text_json)[0])
+    prose, code = _texts()
+    return [tokenizer.encode(text) for text in prose], [tokenizer.encode(text) for text in code]
+
+
+def _step(optimizer: torch.optim.Optimizer, trained: dict, classifier: dict, batch: tuple[torch.Tensor, ...]) -> float:
+    ids, mask, labels = batch
+    pooled = _forward(trained, ids, mask)
+    outputs = functional.linear(pooled, classifier["classifier.weight"], classifier["classifier.bias"])
+    loss = functional.cross_entropy(outputs, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    parameters = [*trained.values(), *classifier.values()]
+    torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], CLIP_NORM)
+    optimizer.step()
+    return loss.item()

@@ -11,14 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from bench import command_line, corpus, exponents, hashes, levels, machine, rounds, threads, unhelpful
+from bench import command_line, corpus, exponents, fine_tunes, hashes, levels, machine, rounds, threads, unhelpful
 from bench.worker import Worker, WorkerFailed
 
 FULL = {"rounds": 5, "thread_rounds": 5, "file_rounds": 2}
 QUICK = {"rounds": 2, "thread_rounds": 3, "file_rounds": 1}
 THREAD_CASES = ("minilm.bf16", "crepe.bf16")
 # Tables of sizes alone, each measured by the module of that name in a process of its own.
-TABLES = ("scenarios", "quantised", "checkpoints")
+TABLES = ("scenarios", "quantised", "checkpoints", "patches")
 SLOW_PEERS = ("zstd-19", "pcodec-12", "bigsmall", "z4ai")
 
 
@@ -65,6 +65,12 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
     entrants += [peer for peer in rounds.PEERS if peer.label not in arguments.skip]
     for case in arguments.cases:
         results["cases"][case] = rounds.measure(folder, case, entrants, effort["rounds"])
+    if with_flyweight and "patches" not in arguments.skip:
+        fine_tunes.build(folder)
+        for case, title in fine_tunes.SPEED_CASES.items():
+            results.setdefault("patch_speeds", {})[title] = rounds.measure(
+                folder, case, rounds.patches(isas), effort["rounds"]
+            )
     results["exponents"] = exponents.measure(folder)
     results["hashes"] = hashes.measure(folder, effort["rounds"])
     if with_flyweight and len(os.sched_getaffinity(0)) > 1:

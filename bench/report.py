@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench import never, size_tables, targets
+from bench import never, patch_tables, size_tables, targets
 from bench.figures import LABELS, TIERS, CaseFigures, digits, scaling
 from bench.markdown import NOT_MEASURED, table
 
@@ -29,6 +29,11 @@ def write(results: dict) -> str:
         scenarios=size_tables.scenarios(results),
         quantised=size_tables.quantised(results),
         checkpoints=size_tables.checkpoints(results),
+        patch_checkpoints=patch_tables.checkpoints(results),
+        patch_buffers=patch_tables.buffers(results),
+        patch_near_lossless=patch_tables.near_lossless(results),
+        patch_speeds=patch_tables.speeds(results),
+        base_search=patch_tables.search(results),
         own_ways=_own_ways(results, cases),
         threads=_threads(results),
         start_up=_start_up(results),

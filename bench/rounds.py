@@ -56,6 +56,15 @@ def flyweights(isas: list[str], levels: list[str]) -> list[Entrant]:
     return [*found, Entrant("flyweight-sha256", "flyweight-sha256"), *(Entrant(tier, tier) for tier in tiers)]
 
 
+def patches(isas: list[str]) -> list[Entrant]:
+    """flyweight's patches and what they are compared with."""
+    found = [Entrant("memcpy", "memcpy"), Entrant("zstd-xor", "zstd-xor")]
+    for codec in ("flyweight-patch", "flyweight-patch-in-place"):
+        found.append(Entrant(codec, codec))
+        found += [Entrant(f"{codec}@{isa}", codec, {"FLYWEIGHT_ISA": isa}) for isa in isas if isa != "scalar"]
+    return found
+
+
 def measure(folder: Path, case: str, entrants: list[Entrant], rounds: int) -> dict:
     """Times in seconds of CPU, one entry a round; `encode_s` has one entry for the codecs that are encoded once."""
     cpu = max(os.sched_getaffinity(0))

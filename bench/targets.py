@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from statistics import median
 
+from bench import patch_targets
 from bench.figures import BALANCED, TIERS, CaseFigures, scaling, speed_of_two
 from bench.never import excesses
+from bench.verdict import Verdict
 
 # Percent of the tensor bytes by level.
 SIZE_PERCENT = {
@@ -47,21 +48,14 @@ MEMORY_MIB, MEMORY_MIB_PER_THREAD = 64, 16
 WALL_SLACK = 1.25
 
 
-@dataclass
-class Verdict:
-    what: str
-    wanted: str
-    measured: str
-    reached: bool
-
-
 def judge(results: dict) -> list[Verdict]:
     cases = {name: CaseFigures(name, case) for name, case in results["cases"].items()}
     if not any("flyweight-archive" in case for case in cases.values()):
         return []
     sizes = [*_sizes(cases), *_widened(results, cases), *_scenarios(results), *_quantised(results), *_never(results)]
     speeds = [*_decode(results, cases), *_encode(cases), *_tiers(cases), *_threads(results)]
-    return [*sizes, *speeds, *_wall(results), *_start_up(results), *_memory(results)]
+    patches = list(patch_targets.judge(results))
+    return [*sizes, *speeds, *patches, *_wall(results), *_start_up(results), *_memory(results)]
 
 
 def _at_most(what: str, wanted: float, measured: float) -> Verdict:

@@ -132,7 +132,7 @@ void AddValues(CLI::App& app, Flags& flags) {
       Verbs(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify, Verb::kList, Verb::kInfo, Verb::kStat));
   add("--sample", flags.sample, Verbs(Verb::kVerify));
   add("--from", flags.from, Verbs(Verb::kRepair));
-  add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList));
+  add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList, Verb::kDiff));
   add("--levels", flags.level_list, Verbs(Verb::kBench));
   auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
   flags.known.push_back({strip, kCompressing});

@@ -24,7 +24,7 @@ struct Arguments {
   std::vector<std::string> members;  ///< of kExtract: what to take out
   std::optional<std::string> output;
   std::optional<std::string> from;     ///< of kRepair: a second copy
-  std::optional<std::string> pattern;  ///< of kStat: which tensors
+  std::optional<std::string> pattern;  ///< of kStat, kList, kDiff: which tensors
   Level level = Level::kBalanced;
   std::vector<Level> levels;  ///< of kBench: which; empty = all
   LossyOptions lossy;

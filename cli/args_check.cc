@@ -22,6 +22,7 @@ Complaint CheckFiles(const Arguments& arguments) {
   if (arguments.verb == Verb::kConvert && arguments.files.size() > 2) {
     return UsageError{"convert takes one input and one output"};
   }
+  if (arguments.verb == Verb::kDiff && arguments.files.size() != 2) return UsageError{"diff takes two models"};
   if (arguments.verb == Verb::kRepair && arguments.files.size() > 1 && arguments.output.has_value()) {
     return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};
   }
@@ -85,7 +86,7 @@ Complaint CheckVerify(const Arguments& arguments) {
 }  // namespace
 
 std::optional<UsageError> CheckVerb(Verb verb) {
-  constexpr Verbs kLater(Verb::kDiff, Verb::kApply, Verb::kReport);
+  constexpr Verbs kLater(Verb::kApply, Verb::kReport);
   if (!kLater.Has(verb)) return std::nullopt;
   return UsageError{std::string(NameOf(verb)) + " comes in a later version"};
 }

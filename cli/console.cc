@@ -51,6 +51,12 @@ void Console::Fail(const std::string& file, const Error& error) {
   Fail(file, WithoutPath(error.message, file) + NextStep(error.code));
 }
 
+void Console::FailComparison(const std::string& file, const Error& error) {
+  Count(ExitCode::kWarning);
+  WriteLine("flyweight: " + EscapeForTerminal(DisplayName(file)) + ": " +
+            EscapeForTerminal(WithoutPath(error.message, file) + NextStep(error.code)));
+}
+
 void Console::FailUsage(const std::string& reason) {
   Count(ExitCode::kWarning);
   WriteLine("flyweight: " + EscapeForTerminal(reason) + "; see flyweight --help");

@@ -23,6 +23,10 @@ class Console {
   void Warn(const std::string& file, const std::string& reason);
   /// An error of the library about `file`.
   void Fail(const std::string& file, const Error& error);
+  /// The exit code says that two things differ, as that of cmp.
+  void TellDifference() { Count(ExitCode::kError); }
+  /// An error of a verb whose exit code says with 1 that things differ: the code becomes 2.
+  void FailComparison(const std::string& file, const Error& error);
   /// Wrong usage: the whole command does nothing.
   void FailUsage(const std::string& reason);
 

@@ -78,6 +78,7 @@ int FailUsage(const UsageError& usage) {
 }
 
 void RunOnFiles(Arguments& arguments, Console& console) {
+  if (arguments.verb == Verb::kDiff) return RunDiff(arguments, console);
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
   ExpandDirectories(arguments, console);
   size_t number = 0;

@@ -27,7 +27,9 @@ ROOMS: dict[str, set[str]] = {
     "lossy": {"base", "simd", "tensor"},
     "codec": {"base", "simd", "tensor", "transform", "entropy", "lossy"},
     "archive": {"base", "tensor", "entropy", "codec", "erasure"},
-    "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive"},
+    "delta": {"base", "tensor", "container", "codec", "archive"},
+    "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive", "delta"},
+    "sync": {"base", "tensor", "entropy", "codec", "archive", "pipeline"},
 }
 
 # Faces see the public headers alone; what measures or attacks the insides may include them.

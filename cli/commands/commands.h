@@ -23,6 +23,9 @@ void RunBench(const std::string& file, const Arguments& arguments, Console& cons
 void RunMigrate(const std::string& file, const Arguments& arguments, Console& console);
 void RunRepair(const std::string& file, const Arguments& arguments, Console& console);
 
+/// Compares the two files.
+void RunDiff(const Arguments& arguments, Console& console);
+
 /// True where several inputs become one archive, which RunCompressTogether then makes.
 bool GoesIntoOneArchive(const Arguments& arguments);
 void RunCompressTogether(const Arguments& arguments, Console& console);

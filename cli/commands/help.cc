@@ -14,6 +14,7 @@ constexpr const char* kGeneral = R"(flyweight keeps the weights of neural networ
   verify X.fly                check every byte; writes nothing
   scan SRC                    how small each level would make it, and why
   bench FILE                  levels and zstd on your file: size and speed
+  diff A B                    what changed between two models
   migrate, repair X.fly       encode anew; mend
   convert SRC OUT             compress, or decompress where SRC is an archive
 
@@ -187,7 +188,20 @@ Compresses SRC, a file or a directory, to OUT. Where SRC is an archive and OUT
 does not end in .fly, decompresses it. Options as of compress and decompress.
 )";
 
-constexpr const char* kLater = R"(diff, apply and report come in a later version.
+constexpr const char* kDiff = R"(flyweight diff A B
+
+Compares two models, each a file, a directory or an archive, tensor by tensor:
+same, changed (how many elements, by how much), added, removed, renamed, of
+another type or shape. Exit code as of cmp: 0 same, 1 different, 2 trouble.
+
+  -q, --quiet          only the exit code
+  -v, --verbose        every tensor; else the most changed ones
+      --tensor GLOB    only tensors that match
+      --json           one object
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kLater = R"(apply and report come in a later version.
 )";
 
 const char* TextOf(Verb topic) {
@@ -215,6 +229,7 @@ const char* TextOf(Verb topic) {
     case Verb::kConvert:
       return kConvert;
     case Verb::kDiff:
+      return kDiff;
     case Verb::kApply:
     case Verb::kReport:
       return kLater;

@@ -41,7 +41,12 @@ struct CompressOptions {
   size_t thread_count = 0;  ///< 0 = all CPUs
   Level level = Level::kBalanced;
   bool overwrite = false;
-  bool verify = true;       ///< decode what was written and compare it with the source before it takes its name
+  bool verify = true;  ///< decode what was written and compare it with the source before it takes its name
+  /// A base and the patches on it, the first made first: the archive then is a patch, which holds what changed against
+  /// the version that they give. The base is a file of any container, a directory or an archive. Tensors are matched by
+  /// name, then by content; each is stored as whatever is smallest: the base's own, a patch, or without a base. With it
+  /// nothing is lossy and no source is removed.
+  std::vector<std::string> bases = {};
   LossyOptions lossy = {};  ///< nothing is lossy by itself; with it no source is removed
   /// Tensors that are removed from model files before these are archived; what is restored is a smaller file of the
   /// same format. "optimizer" and "adam" mean the state of optimizers, found by its structure; any other is a pattern
@@ -88,6 +93,8 @@ struct DecompressOptions {
   /// appended, and is listed in the summary.
   bool salvage = false;
   uint64_t max_output_bytes = UINT64_MAX;  ///< an archive that declares more is refused before anything is written
+  /// What a patch is to be applied to: a base and the patches on it, as CompressOptions has them.
+  std::vector<std::string> bases = {};
   /// Only these, where there are any: names of files or directories of a tree, as the listing gives them, or patterns
   /// with * and ?. A name that matches nothing is an error. One name of a regular file restores it as the file
   /// `target`.
@@ -130,6 +137,8 @@ struct VerifyOptions {
   VerifyMode mode = VerifyMode::kFull;
   double sample_fraction = 0.01;  ///< of the chunks, for kSample: over 0, at most 1
   uint64_t sample_seed = 0;       ///< 0 = another choice each time
+  /// What a patch stands on, as CompressOptions has it. Without it kFull and kSample of a patch do what kFast does.
+  std::vector<std::string> bases = {};
   ProgressCallback progress = {};
 };
 
@@ -141,6 +150,7 @@ struct VerifySummary {
   uint64_t checked_count = 0;  ///< of those, decoded or with their stored bytes checked
   uint64_t part_count = 1;
   bool has_parity = false;
+  bool lacks_base = false;  ///< it is a patch of which only what is stored was checked, since its base was not given
 };
 
 /// Probability that checking `checked_count` of `chunk_count` chunks, chosen at random, hits at least one of
@@ -150,6 +160,13 @@ double DetectionProbability(uint64_t chunk_count, uint64_t checked_count, uint64
 /// Checks an archive and writes nothing. Any damage is an error, repairable or not: with kFull of structure, both
 /// indexes, every chunk, tensor digest and SHA-256, parity and parts.
 Result<VerifySummary> VerifyFile(const std::string& source, const VerifyOptions& options);
+
+/// How an extent of a patch is stored.
+enum class PatchKind : uint8_t {
+  kNone,   ///< without a base
+  kSame,   ///< its bytes are those of the base
+  kPatch,  ///< as what changed
+};
 
 /// One extent of a listing.
 struct ListedTensor {
@@ -164,6 +181,16 @@ struct ListedTensor {
   uint64_t stored_bytes = 0;
   std::string digest_hex;          ///< of what decompressing gives; empty where there is none
   std::optional<LossyInfo> lossy;  ///< of tensors that are not what was compressed
+  PatchKind patch = PatchKind::kNone;
+  std::string base_name;     ///< of what it is a patch on or the same as; empty where that is in the archive
+  uint32_t patch_depth = 0;  ///< of a patch: how many there are in the archive down to what is none
+};
+
+/// What a patch stands on.
+struct ListedBase {
+  std::string name;          ///< what it was called
+  std::string identity_hex;  ///< which model it is, whatever holds it
+  uint64_t part_count = 0;   ///< tensors and other parts of it that are needed
 };
 
 /// A tensor that was removed before its file was archived.
@@ -198,6 +225,8 @@ struct ArchiveListing {
   std::vector<ListedFile> files;
   std::vector<ListedTensor> extents;  ///< of all files, in order
   std::vector<std::string> damage;
+  std::string identity_hex;        ///< of the model that it holds; empty where the archive has no digests
+  std::optional<ListedBase> base;  ///< of a patch
 };
 
 /// Reads the index only.
@@ -236,7 +265,9 @@ Status CompressFileBytes(std::span<const std::byte> file, std::string_view file_
 /// An archive in a file or in memory, for random access. Thread-safe.
 class Archive {
  public:
-  static Result<Archive> OpenPath(const std::string& path);
+  /// `bases` is what a patch stands on, as CompressOptions has it. Without it a patch opens, and gives what needs no
+  /// base. Errors: those of reading archives; kBaseMismatch.
+  static Result<Archive> OpenPath(const std::string& path, const std::vector<std::string>& bases = {});
   /// The bytes must outlive the Archive.
   static Result<Archive> OpenBytes(std::span<const std::byte> bytes);
   ~Archive();

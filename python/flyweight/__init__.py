@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flyweight._buffers import compress, decompress
 from flyweight._core import version as __version__
 from flyweight._errors import (
+    AlreadyAppliedError,
     BaseMismatchError,
     ChecksumError,
     FlyweightError,
@@ -21,11 +22,13 @@ from flyweight._errors import (
 )
 
 if TYPE_CHECKING:
-    from flyweight import numpy, torch
+    from flyweight import numpy, sync, torch
+    from flyweight._delta import apply_patch_, compress_delta, decompress_delta, make_patch, peek_is_delta
     from flyweight._safe_open import safe_open
     from flyweight._scan import scan
 
 __all__ = [
+    "AlreadyAppliedError",
     "BaseMismatchError",
     "ChecksumError",
     "FlyweightError",
@@ -33,11 +36,17 @@ __all__ = [
     "LimitError",
     "UnsupportedVersionError",
     "__version__",
+    "apply_patch_",
     "compress",
+    "compress_delta",
     "decompress",
+    "decompress_delta",
+    "make_patch",
     "numpy",
+    "peek_is_delta",
     "safe_open",
     "scan",
+    "sync",
     "torch",
 ]
 
@@ -52,7 +61,11 @@ def __getattr__(name: str) -> Any:
         from flyweight._scan import scan
 
         return scan
-    if name in ("numpy", "torch"):
+    if name in ("apply_patch_", "compress_delta", "decompress_delta", "make_patch", "peek_is_delta"):
+        from flyweight import _delta
+
+        return getattr(_delta, name)
+    if name in ("numpy", "sync", "torch"):
         from importlib import import_module
 
         return import_module(f"flyweight.{name}")

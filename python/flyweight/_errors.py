@@ -30,6 +30,10 @@ class BaseMismatchError(FlyweightError):
     """A patch was given another base than it was made from."""
 
 
+class AlreadyAppliedError(BaseMismatchError):
+    """A patch was given what it makes, as if it were what it was made from."""
+
+
 class UnsupportedVersionError(FlyweightError):
     """Written by a newer version, or needs a feature that this one does not have."""
 
@@ -47,6 +51,7 @@ _CLASSES: dict[int, type[FlyweightError]] = {
     31: UnsupportedVersionError,
     40: LimitError,
     50: BaseMismatchError,
+    51: AlreadyAppliedError,
 }
 _INVALID_ARGUMENT = 10
 _IO = 60

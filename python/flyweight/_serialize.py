@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import math
 import mmap
@@ -31,7 +32,7 @@ _MEMORY_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor to write. `data` is its bytes, `keep` whatever owns them."""
+    """A tensor to write. `data` is its bytes, or a function that returns them; `keep` whatever owns them."""
 
     name: str
     dtype: str
@@ -115,7 +116,8 @@ def _laid_out(tensors: list[Tensor], metadata: dict[str, str] | None, folder: by
     """The safetensors file as bytes: in memory, or, where it is large, in a nameless file in `folder` (if given)."""
     header, ordered = layout(tensors, metadata)
     total = len(header) + sum(tensor.size_bytes for tensor in ordered)
-    pieces = [header, *(tensor.data for tensor in ordered if tensor.size_bytes)]
+    # One at a time: a function among them may have to copy its tensor from a device.
+    pieces = itertools.chain([header], (_data(tensor) for tensor in ordered if tensor.size_bytes))
     if folder is None or total <= _MEMORY_BYTES:
         memory = mmap.mmap(-1, total)
         if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -131,6 +133,13 @@ def _laid_out(tensors: list[Tensor], metadata: dict[str, str] | None, folder: by
             memory = mmap.mmap(file.fileno(), total, access=mmap.ACCESS_READ)
     with memory, memoryview(memory) as content:
         yield content
+
+
+def _data(tensor: Tensor) -> Any:
+    data = tensor.data() if callable(tensor.data) else tensor.data
+    if len(data) != tensor.size_bytes:
+        raise ValueError(f"tensor {tensor.name!r} has {len(data)} bytes, its shape asks for {tensor.size_bytes}")
+    return data
 
 
 def _checked_metadata(metadata: dict[str, str]) -> dict[str, str]:

@@ -85,6 +85,11 @@ class ArchiveSource:
         files = self._archive.file_names()
         return [files[number] + ":" for number in self._archive.extent_files()]
 
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file in the archive, in hexadecimal digits; empty for the archive of a directory."""
+        return self._archive.sha256
+
     @functools.cached_property
     def metadata(self) -> dict[str, str] | None:
         if self._archive.container_format != "safetensors":

@@ -3,6 +3,7 @@
 #include "archive.h"
 #include "compress.h"
 #include "scan.h"
+#include "sync.h"
 
 NB_MODULE(_core, module) {
   module.doc() = "The native half of flyweight. Not a public interface: use the package.";
@@ -10,4 +11,6 @@ NB_MODULE(_core, module) {
   flyweight::python::BindCompress(module);
   flyweight::python::BindScan(module);
   flyweight::python::BindArchive(module);
+  flyweight::python::BindByteDelta(module);
+  flyweight::python::BindPatchBuffer(module);
 }

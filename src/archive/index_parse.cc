@@ -2,6 +2,7 @@
 #include <string>
 
 #include "archive/index.h"
+#include "archive/index_patches.h"
 #include "archive/index_shared.h"
 #include "archive/wire.h"
 
@@ -94,13 +95,17 @@ Status ReadPlace(ReadCursor& cursor, IndexExtent& extent) {
       return ReadPiecesPlace(cursor, extent);
     case PlaceKind::kCast:
       return ReadCastPlace(cursor, extent);
+    case PlaceKind::kPatched:
+      return ReadPatchedPlace(cursor, extent);
+    case PlaceKind::kBase:
+      return ReadBasePlace(cursor, extent);
   }
   return CorruptAt(cursor, "an extent of unknown kind");
 }
 
 Status ReadExtent(ReadCursor& cursor, IndexExtent& extent) {
   FLYWEIGHT_ASSIGN(auto kind, cursor.Read<uint8_t>());
-  if (kind > static_cast<uint8_t>(PlaceKind::kCast)) {
+  if (kind > static_cast<uint8_t>(PlaceKind::kBase)) {
     return CorruptAt(cursor, "extent kind " + std::to_string(kind) + " is unknown");
   }
   extent.place = static_cast<PlaceKind>(kind);
@@ -150,9 +155,8 @@ Status ReadAttribute(ReadCursor& cursor, bool is_tree, SeenAttributes& seen, Ind
   FLYWEIGHT_ASSIGN(ByteSpan value, cursor.Take(value_bytes));
   bool is_tree_kind = kind >= wire::kAttributeEntry && kind <= wire::kAttributeHardLink;
   if (!is_tree_kind) {
-    if (kind != wire::kAttributeOriginal && kind != wire::kAttributeLossy && kind != wire::kAttributeStripped) {
-      return Status::Ok();
-    }
+    bool is_kept = kind >= wire::kAttributeOriginal && kind <= wire::kAttributeBaseTable;
+    if (!is_kept) return Status::Ok();
     for (const IndexAttribute& earlier : file.attributes) {
       if (earlier.kind == kind) return CorruptAt(cursor, "an attribute is given twice");
     }
@@ -202,6 +206,19 @@ Status ReadFile(ReadCursor& cursor, bool is_tree, uint64_t extent_limit, IndexFi
   return Status::Ok();
 }
 
+/// The base table stands with the first file and is about all of them.
+Status TakeBaseTable(size_t file, ArchiveIndex& index) {
+  std::vector<IndexAttribute>& attributes = index.files[file].attributes;
+  auto found = std::ranges::find(attributes, wire::kAttributeBaseTable, &IndexAttribute::kind);
+  if (found == attributes.end()) return Status::Ok();
+  if (file != 0) return Error{ErrorCode::kCorrupt, 0, "it has a base table but is not the first file"};
+  Result<BaseTable> table = ParseBaseTable(found->value, 0);
+  if (!table.ok()) return WithContext(table.take_error(), "base table");
+  index.base = std::move(table).value();
+  attributes.erase(found);
+  return Status::Ok();
+}
+
 Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
   ReadCursor cursor(body);
   ArchiveIndex index;
@@ -214,6 +231,7 @@ Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
   uint64_t extent_limit = wire::kExtentMaxCount;
   for (size_t i = 0; i < index.files.size(); ++i) {
     auto status = ReadFile(cursor, is_tree, extent_limit, index.files[i]);
+    if (status.ok()) status = TakeBaseTable(i, index);
     if (!status.ok()) return WithContext(status.take_error(), "file " + std::to_string(i));
     extent_limit -= index.files[i].extents.size();
   }

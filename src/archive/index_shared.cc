@@ -80,7 +80,8 @@ Status CheckPieces(const IndexExtent& extent, const std::vector<const IndexExten
     if (piece.size_bytes == 0) return Corrupt("one of its pieces is empty");
     if (piece.extent >= extents.size()) return Corrupt("one of its pieces is of an extent that is behind it");
     const IndexExtent& holder = *extents[piece.extent];
-    if (!holder.has_record()) return Corrupt("one of its pieces is of an extent that has no record");
+    if (!holder.has_record() || holder.place == PlaceKind::kPatched)
+      return Corrupt("one of its pieces is of an extent that has no record");
     auto end = CheckedAdd(piece.offset, piece.size_bytes);
     if (!end || *end > holder.record_decoded_bytes()) return Corrupt("one of its pieces ends behind its record");
     auto sum = CheckedAdd(total_bytes, piece.size_bytes);

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "archive/index.h"
+#include "archive/index_patches.h"
 #include "archive/index_shared.h"
 #include "archive/index_tree.h"
 #include "archive/wire.h"
@@ -84,6 +85,11 @@ Status CheckPlace(const IndexExtent& extent, std::vector<const IndexExtent*>& ea
     case PlaceKind::kCast:
       if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
       return Status::Ok();  // what it is a cast of may come later
+    case PlaceKind::kPatched:
+      return CheckRecordPlace(extent, records_end_offset);  // its base may come later
+    case PlaceKind::kBase:
+      if (extent.decoded_bytes == 0) return Corrupt("an extent without bytes must be inline");
+      return Status::Ok();
     case PlaceKind::kExternal:
       break;
   }
@@ -170,7 +176,8 @@ Status ValidateIndex(const ArchiveIndex& index, uint64_t records_end_offset) {
     auto status = CheckFile(index.files[i], index.is_tree, earlier, records_end_offset);
     if (!status.ok()) return WithContext(status.take_error(), "index: file " + std::to_string(i));
   }
-  return CheckCasts(index, earlier);
+  FLYWEIGHT_TRY(CheckCasts(index, earlier));
+  return CheckPatches(index, earlier);
 }
 
 }  // namespace flyweight

@@ -1,4 +1,5 @@
 #include "archive/index.h"
+#include "archive/index_patches.h"
 #include "archive/index_shared.h"
 #include "archive/wire.h"
 
@@ -40,6 +41,10 @@ void WritePlace(ByteWriter& writer, const IndexExtent& extent) {
       return WritePiecesPlace(writer, extent);
     case PlaceKind::kCast:
       return WriteCastPlace(writer, extent);
+    case PlaceKind::kPatched:
+      return WritePatchedPlace(writer, extent);
+    case PlaceKind::kBase:
+      return WriteBasePlace(writer, extent);
   }
 }
 
@@ -78,15 +83,19 @@ void WriteEntry(ByteWriter& writer, const IndexFile& file) {
   }
 }
 
-void WriteAttributes(ByteWriter& writer, const IndexFile& file, bool is_tree) {
+void WriteAttributes(ByteWriter& writer, const IndexFile& file, bool is_tree, const BaseTable* base) {
   bool is_link = file.entry.kind == EntryKind::kSymlink || file.entry.kind == EntryKind::kHardLink;
   size_t entry_count = is_tree ? (is_link ? 2 : 1) : 0;
-  writer.Write(static_cast<uint32_t>(entry_count + file.attributes.size()));
+  writer.Write(static_cast<uint32_t>(entry_count + file.attributes.size() + (base == nullptr ? 0 : 1)));
   if (is_tree) WriteEntry(writer, file);
   for (const IndexAttribute& attribute : file.attributes) {
     WriteAttributeHead(writer, attribute.kind, attribute.value.size());
     writer.Append(attribute.value);
   }
+  if (base == nullptr) return;
+  std::vector<std::byte> table = WriteBaseTable(*base);
+  WriteAttributeHead(writer, wire::kAttributeBaseTable, table.size());
+  writer.Append(table);
 }
 
 /// At least the bytes of the body, but for attributes and links, which are rare.
@@ -117,7 +126,8 @@ std::vector<std::byte> SerializeIndex(const ArchiveIndex& index) {
     writer.Write(static_cast<uint8_t>(file.has_sha256 ? 1 : 0));
     writer.Append(file.sha256);
     writer.Write(file.file_bytes);
-    WriteAttributes(writer, file, index.is_tree);
+    bool has_base = index.base.has_value() && &file == &index.files.front();
+    WriteAttributes(writer, file, index.is_tree, has_base ? &*index.base : nullptr);
     writer.Write(uint64_t{file.extents.size()});
     for (const IndexExtent& extent : file.extents) WriteExtent(writer, extent);
   }

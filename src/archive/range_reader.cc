@@ -26,8 +26,30 @@ T& Recycle(std::vector<T>& entries, size_t max_count) {
 
 Status RangeReader::Read(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch,
                          const Lose& lose) {
-  return extent.place == PlaceKind::kCast ? ReadCast(extent, begin, target, scratch, lose)
-                                          : ReadPieces(extent, begin, target, scratch, lose);
+  const IndexExtent& holder = reader_->Resolve(extent);
+  switch (holder.place) {
+    case PlaceKind::kInline:
+      std::copy_n(holder.inline_bytes.begin() + static_cast<ptrdiff_t>(begin), target.size(), target.begin());
+      return Status::Ok();
+    case PlaceKind::kRecord:
+    case PlaceKind::kPatched:
+      return ReadRecord(holder, begin, target, scratch, lose, Lossy::kTake);
+    case PlaceKind::kPieces:
+      return ReadPieces(holder, begin, target, scratch, lose);
+    case PlaceKind::kCast:
+      return ReadCast(holder, begin, target, scratch, lose);
+    case PlaceKind::kBase: {
+      Status status = ReadBase(holder.base_number, begin, target, scratch);
+      if (status.ok() || !lose) return status;
+      std::ranges::fill(target, std::byte{0});
+      lose(begin, target.size(), status.error());
+      return Status::Ok();
+    }
+    case PlaceKind::kSame:
+    case PlaceKind::kExternal:
+      break;
+  }
+  return Error{ErrorCode::kUnsupportedFeature, 0, "it lies outside the archive"};
 }
 
 Status RangeReader::ReadPieces(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch,
@@ -48,7 +70,8 @@ Status RangeReader::ReadPieces(const IndexExtent& extent, uint64_t begin, Mutabl
         lose(begin + (lost_begin - record_begin), size_bytes, error);
       };
     }
-    FLYWEIGHT_TRY(ReadRecord(reader_->ExtentAt(piece.extent), record_begin, target.first(count), scratch, lose_piece));
+    const IndexExtent& holder = reader_->ExtentAt(piece.extent);
+    FLYWEIGHT_TRY(ReadRecord(holder, record_begin, target.first(count), scratch, lose_piece, Lossy::kRefuse));
     target = target.subspan(count);
     begin += count;
     piece_begin += piece.size_bytes;
@@ -77,7 +100,7 @@ Status RangeReader::ReadCast(const IndexExtent& extent, uint64_t begin, MutableB
     if (source.place == PlaceKind::kPieces) {
       FLYWEIGHT_TRY(ReadPieces(source, first_word * kWideBytes, wide, scratch, lose_wide));
     } else {
-      FLYWEIGHT_TRY(ReadRecord(source, first_word * kWideBytes, wide, scratch, lose_wide));
+      FLYWEIGHT_TRY(ReadRecord(source, first_word * kWideBytes, wide, scratch, lose_wide, Lossy::kRefuse));
     }
     CastFromF32(extent.cast_method, wide, narrow);
     auto count = static_cast<size_t>(std::min<uint64_t>(narrow.size() - skip, end - begin));
@@ -89,8 +112,8 @@ Status RangeReader::ReadCast(const IndexExtent& extent, uint64_t begin, MutableB
 }
 
 Status RangeReader::ReadRecord(const IndexExtent& holder, uint64_t begin, MutableByteSpan target, CodecScratch& scratch,
-                               const Lose& lose) {
-  auto opened = OpenRecordOf(holder);
+                               const Lose& lose, Lossy lossy) {
+  auto opened = OpenRecordOf(holder, lossy);
   if (!opened.ok()) {
     if (!lose) return opened.take_error();
     std::ranges::fill(target, std::byte{0});
@@ -117,25 +140,29 @@ Status RangeReader::ReadRecord(const IndexExtent& holder, uint64_t begin, Mutabl
 Status RangeReader::ReadFromChunk(const IndexExtent& holder, const OpenRecord& record, uint64_t begin,
                                   MutableByteSpan target, CodecScratch& scratch) {
   uint64_t chunk = begin / record.head.chunk_bytes;
-  if (target.size() == record.head.ChunkDecodedBytes(chunk) && record.head.chunk_count > 1) {
-    return reader_->DecodeChunk(record, chunk, target, scratch);
+  bool is_worth_keeping = record.head.chunk_count == 1 && holder.place != PlaceKind::kPatched;
+  if (target.size() == record.head.ChunkDecodedBytes(chunk) && !is_worth_keeping) {
+    return DecodeWhole(holder, record, chunk, target, scratch);
   }
   FLYWEIGHT_ASSIGN(const std::byte* bytes, ChunkOf(holder, record, chunk, scratch));
   std::copy_n(bytes + (begin - chunk * record.head.chunk_bytes), target.size(), target.begin());
   return Status::Ok();
 }
 
-Result<std::shared_ptr<const OpenRecord>> RangeReader::OpenRecordOf(const IndexExtent& holder) {
+Result<std::shared_ptr<const OpenRecord>> RangeReader::OpenRecordOf(const IndexExtent& holder, Lossy lossy) {
+  auto is_refused = [&](const OpenRecord& record) {
+    return lossy == Lossy::kRefuse && LossyChoiceOf(record.head).has_value();
+  };
+  const Error refused{ErrorCode::kCorrupt, holder.record_offset, "an extent is made of a record that is lossy"};
   for (CachedRecord& cached : records_) {
     if (cached.holder != &holder) continue;
     cached.last_used = ++clock_;
+    if (is_refused(*cached.record)) return refused;
     return cached.record;
   }
   FLYWEIGHT_ASSIGN(OpenRecord record, reader_->OpenRecordOf(holder));
-  if (LossyChoiceOf(record.head).has_value()) {
-    return Error{ErrorCode::kCorrupt, holder.record_offset, "an extent is made of a record that is lossy"};
-  }
-  CachedRecord& cached = Recycle(records_, kRecordMaxCount);
+  if (is_refused(record)) return refused;
+  CachedRecord& cached = Recycle(records_, record_max_count_);
   cached = {&holder, std::make_shared<const OpenRecord>(std::move(record)), ++clock_};
   return cached.record;
 }
@@ -147,11 +174,14 @@ Result<const std::byte*> RangeReader::ChunkOf(const IndexExtent& holder, const O
     cached.last_used = ++clock_;
     return static_cast<const std::byte*>(cached.bytes.data());
   }
-  CachedChunk& cached = Recycle(chunks_, kChunkMaxCount);
-  cached.holder = nullptr;  // until it is whole
+  // Decoding may itself take a chunk from the cache, so the entry is chosen when the bytes are there.
   auto size = static_cast<size_t>(record.head.ChunkDecodedBytes(chunk));
-  cached.bytes.Resize(size);
-  FLYWEIGHT_TRY(reader_->DecodeChunk(record, chunk, {cached.bytes.data(), size}, scratch));
+  AlignedBuffer bytes = std::move(spare_);
+  bytes.Resize(size);
+  FLYWEIGHT_TRY(DecodeWhole(holder, record, chunk, {bytes.data(), size}, scratch));
+  CachedChunk& cached = Recycle(chunks_, kChunkMaxCount);
+  spare_ = std::move(cached.bytes);
+  cached.bytes = std::move(bytes);
   cached.holder = &holder;
   cached.chunk = chunk;
   cached.last_used = ++clock_;

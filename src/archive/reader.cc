@@ -5,6 +5,7 @@
 
 #include "archive/header.h"
 #include "archive/index.h"
+#include "archive/index_patches.h"
 #include "archive/index_shared.h"
 #include "archive/section.h"
 #include "archive/tail_window.h"
@@ -87,6 +88,10 @@ Status OpenIndex(const TailWindow& window, Opened& opened) {
     return Error{ErrorCode::kCorrupt, footer.first_index_offset,
                  "index: extents are made of others but the header does not say so"};
   }
+  if (HasPatches(opened.index) && (footer.header.required_features & wire::kFeaturePatches) == 0) {
+    return Error{ErrorCode::kCorrupt, footer.first_index_offset,
+                 "index: extents are made from a base but the header does not say so"};
+  }
   return Status::Ok();
 }
 
@@ -106,6 +111,7 @@ Result<ArchiveReader> ArchiveReader::Open(const ByteSource& source) {
   reader.source_ = &source;
   reader.index_ = std::make_shared<const ArchiveIndex>(std::move(opened.index));
   reader.is_lossy_ = (opened.footer.header.required_features & wire::kFeatureLossy) != 0;
+  reader.needs_base_ = NeedsBase(*reader.index_);
   reader.index_hash_ = opened.index_hash;
   reader.first_index_offset_ = opened.footer.first_index_offset;
   reader.damage_ = std::move(opened.damage);

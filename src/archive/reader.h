@@ -3,9 +3,11 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "archive/base_table.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "codec/record.h"
@@ -17,7 +19,16 @@
 
 namespace flyweight {
 
-enum class PlaceKind : uint8_t { kInline = 0, kRecord = 1, kSame = 2, kExternal = 3, kPieces = 4, kCast = 5 };
+enum class PlaceKind : uint8_t {
+  kInline = 0,
+  kRecord = 1,
+  kSame = 2,
+  kExternal = 3,
+  kPieces = 4,
+  kCast = 5,
+  kPatched = 6,
+  kBase = 7,
+};
 
 enum class DigestAlgorithm : uint8_t { kNone = 0, kSha256Tree = 1 };
 
@@ -41,16 +52,24 @@ struct IndexExtent {
 
   PlaceKind place = PlaceKind::kInline;
   std::vector<std::byte> inline_bytes;
-  uint64_t record_offset = 0;  ///< of a record extent, and of an extent of pieces that has own bytes
+  uint64_t record_offset = 0;  ///< of a record extent, a patched one, and one of pieces that has own bytes
   uint64_t record_bytes = 0;
   uint64_t record_check = 0;
   uint64_t same_as = 0;    ///< number over all files, of an extent of any other place
   uint64_t own_bytes = 0;  ///< what the record of an extent of pieces decodes to; 0: it has none
   std::vector<IndexPiece> pieces;
   CastMethod cast_method = CastMethod::kBF16;
-  uint64_t cast_of = 0;  ///< number over all files, of a record or an extent of pieces
+  uint64_t cast_of = 0;          ///< number over all files, of a record or an extent of pieces
+  bool base_is_outside = false;  ///< of a patched extent: base_number is a row of the base table
+  uint64_t base_number = 0;  ///< of a patched extent, else of another extent over all files; of a base extent, the row
+  uint32_t patch_depth = 0;  ///< of a patched extent: how many patches there are down to what is none
 
-  bool has_record() const { return place == PlaceKind::kRecord || (place == PlaceKind::kPieces && own_bytes != 0); }
+  bool has_record() const {
+    return place == PlaceKind::kRecord || place == PlaceKind::kPatched ||
+           (place == PlaceKind::kPieces && own_bytes != 0);
+  }
+  /// Whether its bytes follow from those of others: RangeReader decodes it.
+  bool is_made_of_others() const { return place >= PlaceKind::kPieces; }
   /// What its record decodes to. Precondition: has_record().
   uint64_t record_decoded_bytes() const { return place == PlaceKind::kPieces ? own_bytes : decoded_bytes; }
 };
@@ -77,6 +96,7 @@ struct IndexFile {
 struct ArchiveIndex {
   bool is_tree = false;  ///< the files are the entries of a directory, parents before children (section 1.5)
   std::vector<IndexFile> files;
+  std::optional<BaseTable> base;  ///< what patches need from outside (section 1.5.3)
 };
 
 /// A record opened for decoding: checked head and chunk table, and where its frames lie in the archive.
@@ -105,6 +125,14 @@ class ArchiveReader {
   /// as an error.
   const std::vector<std::string>& damage() const { return damage_; }
 
+  /// What a patch needs from outside; null where the archive is none.
+  const BaseTable* base_table() const { return index_->base.has_value() ? &*index_->base : nullptr; }
+  /// Whether something can only be decoded with a base.
+  bool needs_base() const { return needs_base_; }
+  /// Says where the bytes of the base table's rows come from. Call before the reader is shared between threads.
+  void set_base(std::shared_ptr<const BaseContent> base) { base_ = std::move(base); }
+  const BaseContent* base() const { return base_.get(); }
+
   /// The extent that holds the bytes: itself, or the one a "same as" extent points to.
   const IndexExtent& Resolve(const IndexExtent& extent) const;
 
@@ -122,6 +150,11 @@ class ArchiveReader {
   Status DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target, CodecScratch& scratch,
                      StoredCheck stored_check = StoredCheck::kOnFailure) const;
 
+  /// The same of a record that is a patch; `base_chunk` is what BaseRangeOf says and may begin where `target` does.
+  /// Errors: also kBaseMismatch.
+  Status DecodePatchChunk(const OpenRecord& record, uint64_t chunk_index, ByteSpan base_chunk, MutableByteSpan target,
+                          CodecScratch& scratch, StoredCheck stored_check = StoredCheck::kOnFailure) const;
+
   /// Decodes bytes [begin, begin + target.size()) of an extent of any place, reading only the chunks it needs. Errors:
   /// kInvalidArgument where the range is not inside the extent; those of DecodeChunk.
   Status DecodeRange(const IndexExtent& extent, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const;
@@ -134,6 +167,8 @@ class ArchiveReader {
   uint64_t first_index_offset_ = 0;
   uint64_t index_hash_ = 0;
   bool is_lossy_ = false;
+  bool needs_base_ = false;
+  std::shared_ptr<const BaseContent> base_;
   std::vector<std::string> damage_;
 };
 

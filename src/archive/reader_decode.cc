@@ -7,6 +7,7 @@
 #include "base/aligned_buffer.h"
 #include "base/checked.h"
 #include "codec/lossy_record.h"
+#include "codec/patch_record.h"
 
 namespace flyweight {
 namespace {
@@ -71,6 +72,45 @@ Status PlaceFrames(const IndexExtent& extent, uint64_t head_bytes, OpenRecord& r
   return Status::Ok();
 }
 
+/// Calls `decode(frame, readable_bytes)` with the frame of a chunk; errors get their place in the archive.
+template <typename Decode>
+Status WithFrame(const ByteSource& source, const OpenRecord& record, uint64_t chunk_index, const Decode& decode) {
+  auto index = static_cast<size_t>(chunk_index);
+  uint32_t frame_bytes = record.table[index].frame_bytes;
+  uint64_t offset = record.frame_offsets[index];
+  Status status;
+  if (ByteSpan memory = source.InMemory(); !memory.empty()) {
+    ByteSpan readable = memory.subspan(static_cast<size_t>(offset));
+    status = decode(readable.first(frame_bytes), readable.size());
+  } else {
+    AlignedBuffer& buffer = ThreadBuffers().frame;
+    buffer.Resize(frame_bytes + kDecodePaddingBytes);
+    MutableByteSpan frame(buffer.data(), frame_bytes);
+    FLYWEIGHT_TRY(source.ReadAt(offset, frame));
+    status = decode(frame, frame.size() + kDecodePaddingBytes);
+  }
+  if (status.ok()) return status;
+  return WithContext(Shift(status.take_error(), offset), "chunk " + std::to_string(chunk_index));
+}
+
+/// A patch must say what it is made from, and that must be what the index says.
+Status CheckPatch(const ArchiveReader& reader, const IndexExtent& extent, const RecordHead& head) {
+  std::optional<PatchBase> patch = PatchBaseOf(head);
+  if (patch.has_value() != (extent.place == PlaceKind::kPatched)) {
+    return Error{ErrorCode::kCorrupt, extent.record_offset,
+                 patch.has_value() ? "the record is a patch but the index does not say so"
+                                   : "the record is no patch but the index says so"};
+  }
+  if (!patch.has_value()) return Status::Ok();
+  auto number = static_cast<size_t>(extent.base_number);
+  uint64_t base_bytes = extent.base_is_outside ? reader.base_table()->rows[number].size_bytes
+                                               : reader.ExtentAt(extent.base_number).decoded_bytes;
+  if (patch->size_bytes == base_bytes) return Status::Ok();
+  return Error{ErrorCode::kCorrupt, extent.record_offset,
+               "the record is a patch of " + std::to_string(patch->size_bytes) + " bytes, its base has " +
+                   std::to_string(base_bytes)};
+}
+
 }  // namespace
 
 Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const {
@@ -85,6 +125,7 @@ Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const 
                  "the record gives " + std::to_string(record.head.decoded_bytes) + " bytes, the index says " +
                      std::to_string(extent.record_decoded_bytes())};
   }
+  FLYWEIGHT_TRY(CheckPatch(*this, extent, record.head));
   if (LossyChoiceOf(record.head).has_value() && !is_lossy_) {
     return Error{ErrorCode::kCorrupt, extent.record_offset, "the record is lossy but the archive does not say so"};
   }
@@ -111,25 +152,19 @@ Result<OpenRecord> ArchiveReader::OpenRecordOf(const IndexExtent& extent) const 
 
 Status ArchiveReader::DecodeChunk(const OpenRecord& record, uint64_t chunk_index, MutableByteSpan target,
                                   CodecScratch& scratch, StoredCheck stored_check) const {
-  auto index = static_cast<size_t>(chunk_index);
-  const ChunkEntry& entry = record.table[index];
-  uint64_t offset = record.frame_offsets[index];
-  ByteSpan memory = source_->InMemory();
-  Status status;
-  if (!memory.empty()) {
-    ByteSpan readable = memory.subspan(static_cast<size_t>(offset));
-    status = DecodeFrame(record.head, chunk_index, readable.first(entry.frame_bytes), readable.size(), entry, target,
-                         scratch, stored_check);
-  } else {
-    AlignedBuffer& buffer = ThreadBuffers().frame;
-    buffer.Resize(entry.frame_bytes + kDecodePaddingBytes);
-    MutableByteSpan frame(buffer.data(), entry.frame_bytes);
-    FLYWEIGHT_TRY(source_->ReadAt(offset, frame));
-    status = DecodeFrame(record.head, chunk_index, frame, frame.size() + kDecodePaddingBytes, entry, target, scratch,
-                         stored_check);
-  }
-  if (status.ok()) return status;
-  return WithContext(Shift(status.take_error(), offset), "chunk " + std::to_string(chunk_index));
+  const ChunkEntry& entry = record.table[static_cast<size_t>(chunk_index)];
+  return WithFrame(*source_, record, chunk_index, [&](ByteSpan frame, size_t readable_bytes) {
+    return DecodeFrame(record.head, chunk_index, frame, readable_bytes, entry, target, scratch, stored_check);
+  });
+}
+
+Status ArchiveReader::DecodePatchChunk(const OpenRecord& record, uint64_t chunk_index, ByteSpan base_chunk,
+                                       MutableByteSpan target, CodecScratch& scratch, StoredCheck stored_check) const {
+  const ChunkEntry& entry = record.table[static_cast<size_t>(chunk_index)];
+  return WithFrame(*source_, record, chunk_index, [&](ByteSpan frame, size_t readable_bytes) {
+    return DecodePatchFrame(record.head, chunk_index, frame, readable_bytes, entry, base_chunk, target, scratch,
+                            stored_check);
+  });
 }
 
 Status ArchiveReader::ScrubChunk(const OpenRecord& record, uint64_t chunk_index) const {

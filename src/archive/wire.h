@@ -20,11 +20,13 @@ inline constexpr size_t kHeaderReserved2Offset = 32;
 inline constexpr size_t kHeaderHashOffset = 56;
 
 /// Required feature bits. A decoder refuses an archive with one that it does not know.
-inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;   ///< some tensors are not what was compressed
-inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;    ///< the files are the entries of a directory
-inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;  ///< records may use what 0.3.0 added
-inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;  ///< some extents are pieces or casts of others
-inline constexpr uint64_t kKnownRequiredFeatures = kFeatureLossy | kFeatureTree | kFeatureCodecs | kFeatureShared;
+inline constexpr uint64_t kFeaturePatches = uint64_t{1} << 1;  ///< some extents are made from a base
+inline constexpr uint64_t kFeatureLossy = uint64_t{1} << 2;    ///< some tensors are not what was compressed
+inline constexpr uint64_t kFeatureTree = uint64_t{1} << 3;     ///< the files are the entries of a directory
+inline constexpr uint64_t kFeatureCodecs = uint64_t{1} << 4;   ///< records may use what 0.3.0 added
+inline constexpr uint64_t kFeatureShared = uint64_t{1} << 5;   ///< some extents are pieces or casts of others
+inline constexpr uint64_t kKnownRequiredFeatures =
+    kFeaturePatches | kFeatureLossy | kFeatureTree | kFeatureCodecs | kFeatureShared;
 
 inline constexpr uint64_t kEndMagic = 0x0A0D444E45594C46;  ///< "FLYEND\r\n"
 inline constexpr size_t kFooterBytes = 128;
@@ -58,6 +60,7 @@ inline constexpr uint16_t kAttributeHardLink = 3;
 inline constexpr uint16_t kAttributeOriginal = 4;
 inline constexpr uint16_t kAttributeLossy = 5;
 inline constexpr uint16_t kAttributeStripped = 6;
+inline constexpr uint16_t kAttributeBaseTable = 7;
 inline constexpr size_t kEntryBytes = 28;
 inline constexpr size_t kLinkTargetMaxBytes = 4095;
 inline constexpr size_t kComponentMaxBytes = 255;
@@ -69,6 +72,8 @@ inline constexpr size_t kNameMaxBytes = 65535;
 inline constexpr size_t kRankMax = 255;
 inline constexpr uint64_t kFileMaxCount = uint64_t{1} << 20;
 inline constexpr uint64_t kExtentMaxCount = uint64_t{1} << 22;
+/// Patches on patches: what decoding a chunk may cost.
+inline constexpr uint32_t kPatchDepthMax = 4096;
 
 /// The fewest bytes that one of each can take in the index body: what a count is checked against before memory is set
 /// aside for it.
@@ -76,6 +81,7 @@ inline constexpr uint64_t kFileMinBytes = 2 + 1 + 1 + 32 + 8 + 4 + 8;
 inline constexpr uint64_t kAttributeMinBytes = 2 + 4;
 inline constexpr uint64_t kExtentMinBytes = 1 + 1 + 8 + 4;
 inline constexpr uint64_t kPieceBytes = 8 + 4 + 8;
+inline constexpr uint64_t kBaseRowMinBytes = 1 + 1 + 2 + 2 + 8 + 32 + 8;
 
 /// The smallest archive: two stored index sections of an index without files.
 inline constexpr uint64_t kArchiveMinBytes = kHeaderBytes + 2 * (kSectionHeadBytes + 8) + kFooterBytes;

@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include <cstring>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -39,6 +41,14 @@ void Xxh3UpdateBaseline(void* state, const void* bytes, size_t size) {
 }
 
 uint64_t Xxh3(ByteSpan bytes) { return Functions().hash(bytes.data(), bytes.size()); }
+
+std::array<std::byte, 16> Xxh3Wide(ByteSpan bytes) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  std::array<std::byte, 16> digest;
+  std::memcpy(digest.data(), canonical.digest, digest.size());
+  return digest;
+}
 
 Xxh3Stream::Xxh3Stream() {
   static_assert(sizeof state_ >= sizeof(XXH3_state_t));

@@ -12,7 +12,10 @@ namespace flyweight {
 /// XXH3, 64 bits, seed 0: the checksum of chunks, heads, tables and indexes.
 uint64_t Xxh3(ByteSpan bytes);
 
-/// The same hash over bytes that arrive in pieces. Lives on the stack: about 600 bytes.
+/// XXH3 with 128 bits and seed 0, in the order in which it is written as text (the high half first).
+std::array<std::byte, 16> Xxh3Wide(ByteSpan bytes);
+
+/// Xxh3 over bytes that arrive in pieces. Lives on the stack: about 600 bytes.
 class Xxh3Stream {
  public:
   Xxh3Stream();

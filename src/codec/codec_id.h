@@ -30,9 +30,18 @@ enum class CodecId : uint8_t {
   kLossyPlanes = 131,
   kLossyFloat = 132,
   kLossyBlocks = 136,
+  kLossyPatch = 137,  ///< of lossy patches, which also hold chunks as patches do
 };
 
 /// What side information a record's head carries.
-enum class TransformId : uint8_t { kNone = 0, kFloatFields = 1, kLossy = 2, kBlocks = 3, kClasses = 4, kPatch = 5 };
+enum class TransformId : uint8_t {
+  kNone = 0,
+  kFloatFields = 1,
+  kLossy = 2,
+  kBlocks = 3,
+  kClasses = 4,
+  kPatch = 5,
+  kLossyPatch = 6,
+};
 
 }  // namespace flyweight

@@ -3,6 +3,8 @@
 
 #include "codec/chunk_encoder.h"
 #include "codec/lossy_codec.h"
+#include "codec/lossy_patch_codec.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/lossy_record.h"
 #include "codec/patch_chunk.h"
 #include "codec/patch_record.h"
@@ -116,6 +118,17 @@ ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSp
   MutableByteSpan payload = frame.subspan(kFrameHeaderBytes);
   EncodedChunk encoded = EncodeLossyChunk(plan.head, chunk_index, chunk, payload, restored, scratch.impl());
   return FinishFrame(encoded, Xxh3(restored), frame);
+}
+
+ChunkEntry EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
+                                 MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch) {
+  MutableByteSpan payload = frame.subspan(kFrameHeaderBytes, chunk.size());
+  PredictPatchChunk(plan.head, chunk_index, base_chunk, restored);
+  size_t written = EncodeLossyPatchChunk(plan.head, chunk_index, chunk, restored, Xxh3(base_chunk), payload, restored,
+                                         scratch.impl());
+  if (written != 0) return FinishFrame({CodecId::kLossyPatch, written}, Xxh3(restored), frame);
+  if (!chunk.empty()) std::memcpy(restored.data(), chunk.data(), chunk.size());
+  return EncodePatchFrame(plan, chunk_index, chunk, base_chunk, frame, scratch);
 }
 
 ChunkEntry EncodePatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,

@@ -8,6 +8,8 @@
 
 #include "base/hash.h"
 #include "codec/dense_codec.h"
+#include "codec/lossy_patch_codec.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/patch_differences.h"
 #include "codec/patch_record.h"
 #include "codec/patch_strips.h"
@@ -24,7 +26,10 @@ constexpr size_t kBaseCheckBytes = sizeof(uint64_t);
 constexpr double kWorthATry = 1.5;
 constexpr double kTooManyBits = 1e300;
 
-bool NeedsBase(CodecId codec) { return codec >= CodecId::kPatchSame && codec <= CodecId::kPatchDifferences; }
+bool NeedsBase(const RecordHead& head, CodecId codec) {
+  if (codec == CodecId::kLossyPatch) return IsLossyPatch(head);
+  return codec >= CodecId::kPatchSame && codec <= CodecId::kPatchDifferences;
+}
 
 // Keeps the smallest of several encodings of a chunk.
 class PatchContest {
@@ -108,6 +113,9 @@ Status DecodeFromBase(const RecordHead& head, uint64_t chunk_index, CodecId code
       return DecodeSparseChunk(word, payload, predicted, chunk, scratch);
     case CodecId::kPatchDifferences:
       return DecodePatchDifferences(word, payload, predicted, chunk, scratch);
+    case CodecId::kLossyPatch:
+      if (predicted != chunk.data()) std::memcpy(chunk.data(), predicted, chunk.size());
+      return DecodeLossyPatchChunk(head, chunk_index, payload, chunk, scratch);
     default:
       return Error{ErrorCode::kUnsupportedFeature, 0, "unknown codec " + std::to_string(static_cast<int>(codec))};
   }
@@ -150,10 +158,17 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
   return contest.Finish(head, level, chunk_index);
 }
 
+void PredictPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan base_chunk, MutableByteSpan predicted) {
+  AlignedBuffer spare;
+  const std::byte* expected =
+      PredictElements(*head.side->patch, FirstElement(head, chunk_index), base_chunk, predicted, spare);
+  if (expected != predicted.data()) std::memcpy(predicted.data(), expected, predicted.size());
+}
+
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
                         ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
   auto known = static_cast<CodecId>(codec);
-  if (NeedsBase(known)) return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch);
+  if (NeedsBase(head, known)) return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch);
   if (known > CodecId::kPlanes)
     return Error{ErrorCode::kUnsupportedFeature, 0, "codec " + std::to_string(codec) + " in a patch"};
   return DecodeOrdinaryChunk(head, chunk_index, codec, payload, chunk, scratch);

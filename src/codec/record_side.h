@@ -6,6 +6,7 @@
 #include "codec/class_side.h"
 #include "codec/codec_id.h"
 #include "codec/float_side.h"
+#include "codec/lossy_patch_side.h"
 #include "codec/patch_side.h"
 #include "codec/record.h"
 #include "flyweight/lossy.h"
@@ -26,7 +27,8 @@ struct RecordHead::Side {
   std::optional<ClassSide> classes;
   bool first_codecs_only = false;  ///< encoder only: chunks are halves of a lossy record, which has numbers for 0 to 4
   std::optional<BlockSide> blocks;
-  std::optional<PatchSide> patch;
+  std::optional<PatchSide> patch;  ///< of lossy patches too
+  std::optional<LossyPatchSide> lossy_patch;
   uint64_t hint_columns = 0;  ///< encoder only: row length in words for the mixed codec, 0 where unknown
 };
 

@@ -5,6 +5,7 @@
 #include "archive/range_reader.h"
 #include "archive/reader.h"
 #include "base/checked.h"
+#include "pipeline/base_input.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
@@ -53,20 +54,22 @@ Status DecodeChunks(const ArchiveReader& reader, const OpenRecord& record, uint6
   });
 }
 
-/// The same of an extent that is made of others, in pieces as large as chunks.
+/// The same of an extent that is made of others, in pieces that are chunks where it has any.
 Status DecodeShared(const ArchiveReader& reader, const IndexExtent& extent, uint64_t begin, MutableByteSpan target,
                     size_t thread_count) {
   uint64_t part_bytes = ChunkBytesFor(extent.dtype);
-  auto part_count = static_cast<size_t>(CeilDiv(target.size(), part_bytes));
+  uint64_t first_part = begin / part_bytes;
+  uint64_t end = begin + target.size();
+  auto part_count = static_cast<size_t>(CeilDiv(end, part_bytes) - first_part);
   ThreadPool pool(std::min(UsefulThreadCount(thread_count, target.size()), part_count));
   std::vector<CodecScratch> scratch(pool.thread_count());
   std::vector<RangeReader> ranges;
   for (size_t worker = 0; worker < pool.thread_count(); ++worker) ranges.emplace_back(reader);
   return pool.ParallelFor(part_count, [&](size_t job, size_t worker) -> Status {
-    uint64_t from = job * part_bytes;
-    uint64_t size_bytes = std::min<uint64_t>(part_bytes, target.size() - from);
-    MutableByteSpan part = target.subspan(static_cast<size_t>(from), static_cast<size_t>(size_bytes));
-    return ranges[worker].Read(extent, begin + from, part, scratch[worker]);
+    uint64_t from = std::max(begin, (first_part + job) * part_bytes);
+    uint64_t to = std::min(end, (first_part + job + 1) * part_bytes);
+    MutableByteSpan part = target.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from));
+    return ranges[worker].Read(extent, from, part, scratch[worker]);
   });
 }
 
@@ -77,11 +80,12 @@ Archive::~Archive() = default;
 Archive::Archive(Archive&&) noexcept = default;
 Archive& Archive::operator=(Archive&&) noexcept = default;
 
-Result<Archive> Archive::OpenPath(const std::string& path) {
+Result<Archive> Archive::OpenPath(const std::string& path, const std::vector<std::string>& bases) {
   return Guarded([&]() -> Result<Archive> {
     FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(path, path));
     std::unique_ptr<ByteSource> source = std::move(input.source);
     FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
+    if (!bases.empty()) FLYWEIGHT_TRY(AttachBase(reader, path, bases, RowCheck::kWhole));
     FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, path));
     return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), std::move(listing)));
   });
@@ -131,7 +135,7 @@ Status Archive::DecodeExtent(size_t extent_index, uint64_t begin, std::span<std:
     }
     if (target.empty()) return Status::Ok();
     const IndexExtent& place = impl_->reader.Resolve(extent);
-    if (place.place == PlaceKind::kPieces || place.place == PlaceKind::kCast) {
+    if (place.is_made_of_others()) {
       return DecodeShared(impl_->reader, place, begin, target, thread_count);
     }
     if (place.place != PlaceKind::kRecord) {

@@ -11,6 +11,9 @@
 #include "archive/reader.h"
 #include "base/parts.h"
 #include "container/annotate.h"
+#include "delta/lineage.h"
+#include "pipeline/base_input.h"
+#include "pipeline/base_match.h"
 #include "pipeline/decode.h"
 #include "pipeline/duplicates.h"
 #include "pipeline/encode.h"
@@ -34,7 +37,9 @@ Error Differs(uint64_t offset, const std::string& what) {
 /// What has to come out of an archive that was read back.
 struct Expected {
   const ContentSet& contents;
-  uint64_t index_hash;  ///< of the index that was written
+  uint64_t index_hash;          ///< of the index that was written
+  std::shared_ptr<Model> base;  ///< of a patch
+  std::string name;             ///< what the archive will be called
 };
 
 /// Decodes the archive chunk by chunk and compares it with the source, which is read anew.
@@ -43,6 +48,11 @@ Status CompareWithSource(const ByteSource& archive, const Expected& expected, Th
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(archive));
   if (!reader.damage().empty()) return Differs(0, reader.damage().front() + " damaged");
   if (reader.index_hash() != expected.index_hash) return Differs(0, "index");
+  if (expected.base != nullptr) {
+    FLYWEIGHT_ASSIGN(std::shared_ptr<BoundBase> base,
+                     BindLink(reader, expected.name, expected.base, RowCheck::kSample, pool));
+    reader.set_base(std::move(base));
+  }
 
   FLYWEIGHT_ASSIGN(LossyComparison lossy, LossyComparison::Make(reader.index()));
   ContentCache contents(expected.contents);
@@ -74,20 +84,46 @@ void Count(const ArchiveIndex& index, CompressSummary& summary) {
   }
 }
 
+/// What a run works with.
+struct Run {
+  PackInput& input;
+  std::shared_ptr<Model> base;  ///< of a patch, else null
+  ThreadPool& pool;
+  ProgressMeter& progress;
+};
+
+/// Opens what a patch is to stand on.
+Result<std::shared_ptr<Model>> OpenBase(const CompressOptions& options) {
+  if (options.bases.empty()) return std::shared_ptr<Model>();
+  ThreadPool pool(ResolveThreadCount(options.thread_count));
+  Result<std::shared_ptr<Model>> model = OpenLineage(options.bases, pool);
+  if (model.ok() || model.error().code != ErrorCode::kBaseMismatch) return model;
+  std::string hint = OrderHint(options.bases);
+  if (hint.empty()) return model;
+  return WithContext(model.take_error(), hint);
+}
+
 /// Encodes to `output` where there is one, else to `stream`, and fills in what the summary says. Returns the hash of
 /// the index.
-Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, OutputFile* output, ByteSink& stream,
-                        ThreadPool& pool, ProgressMeter& progress, CompressSummary& summary) {
+Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputFile* output, ByteSink& stream,
+                        CompressSummary& summary) {
+  PackInput& input = run.input;
+  ThreadPool& pool = run.pool;
   FLYWEIGHT_ASSIGN(ArchiveIndex index, input.Describe(pool));
   summary.source_bytes = input.source_bytes();
   Count(index, summary);
   FLYWEIGHT_TRY(FindDuplicates(input.contents(), index, pool));
   FLYWEIGHT_ASSIGN(LossyPlan lossy, PlanLossy(input.contents(), index, compress.lossy, compress.level, pool));
+  std::unique_ptr<PatchBases> patches;
+  if (run.base != nullptr) {
+    FLYWEIGHT_ASSIGN(patches, MatchBase(input.contents(), index, run.base, pool));
+  }
   // Lossy tensors are not made of others, nor others of them.
   if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
   GatheringSink gathering(output == nullptr ? stream : *output);
   EncodeOptions options{
       .level = compress.level, .hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};
+  options.patches = patches.get();
   ArchivePrefix previous;
   if (output != nullptr && output->PreviousBytes().size() > 0) {
     previous = ArchivePrefix::Scan(output->PreviousBytes());
@@ -102,20 +138,23 @@ Result<uint64_t> Encode(PackInput& input, const CompressOptions& compress, Outpu
       return output->ReadBack();
     };
   }
-  FLYWEIGHT_ASSIGN(EncodedArchive encoded, EncodeArchive(input.contents(), index, options, gathering, pool, progress));
+  FLYWEIGHT_ASSIGN(EncodedArchive encoded,
+                   EncodeArchive(input.contents(), index, options, gathering, pool, run.progress));
   summary.archive_bytes = encoded.archive_bytes;
   FLYWEIGHT_TRY(gathering.Flush());
+  if (run.base != nullptr) FLYWEIGHT_TRY(run.base->CheckUnchanged());
   return encoded.index_hash;
 }
 
 Result<CompressSummary> CompressToStream(const std::vector<std::string>& sources, const CompressOptions& options) {
+  FLYWEIGHT_ASSIGN(std::shared_ptr<Model> base, OpenBase(options));
   FLYWEIGHT_ASSIGN(std::unique_ptr<PackInput> input,
                    OpenPackInput(sources, std::string(kStreamPath), Stripper(options.strip), options.notice));
   ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
   ProgressMeter progress(options.progress, input->source_bytes());
   DescriptorSink sink(STDOUT_FILENO, "standard output");
   CompressSummary summary;
-  FLYWEIGHT_TRY(Encode(*input, options, nullptr, sink, pool, progress, summary));
+  FLYWEIGHT_TRY(Encode({*input, base, pool, progress}, options, nullptr, sink, summary));
   FLYWEIGHT_TRY(input->CheckUnchanged());
   return summary;
 }
@@ -139,6 +178,7 @@ Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, 
   if (!from_stream) {
     FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
   }
+  FLYWEIGHT_ASSIGN(std::shared_ptr<Model> base, OpenBase(options));
   FLYWEIGHT_ASSIGN(std::unique_ptr<OutputFile> output, CreateOutput(target, options));
   if (from_stream) {
     FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
@@ -146,11 +186,13 @@ Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, 
   ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
   ProgressMeter progress(options.progress, input->source_bytes() * (options.verify ? 2 : 1));
   CompressSummary summary;
-  FLYWEIGHT_ASSIGN(uint64_t index_hash, Encode(*input, options, output.get(), *output, pool, progress, summary));
+  FLYWEIGHT_ASSIGN(uint64_t index_hash,
+                   Encode({*input, base, pool, progress}, options, output.get(), *output, summary));
   FLYWEIGHT_TRY(output->Sync());
   if (options.verify) {
     FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, output->ReadBack());
-    FLYWEIGHT_TRY(CompareWithSource(*written, {input->contents(), index_hash}, pool, progress));
+    FLYWEIGHT_TRY(CompareWithSource(*written, {input->contents(), index_hash, base, target}, pool, progress));
+    if (base != nullptr) FLYWEIGHT_TRY(base->CheckUnchanged());
   }
   FLYWEIGHT_TRY(input->CheckUnchanged());
   FLYWEIGHT_TRY(output->Commit(input->mode(), input->modified_ns()));
@@ -190,6 +232,13 @@ Status CheckOptions(const std::string& target, const CompressOptions& options) {
   }
   if (options.remove_source && !options.strip.empty()) {
     return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where tensors of it are stripped"};
+  }
+  if (!options.bases.empty() && options.remove_source) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where its archive needs a base"};
+  }
+  if (!options.bases.empty() && options.lossy.enabled()) {
+    return Error{ErrorCode::kInvalidArgument, 0,
+                 "a patch on a base is lossless: leave out the lossy option or the base"};
   }
   if (std::ranges::count(options.strip, std::string()) > 0) {
     return Error{ErrorCode::kInvalidArgument, 0, "an empty pattern names no tensor to strip"};

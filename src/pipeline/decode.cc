@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "archive/range_reader.h"
+#include "archive/tree_digest.h"
 #include "base/checked.h"
 #include "pipeline/ordered_run.h"
 #include "pipeline/slot_buffers.h"
-#include "pipeline/tree_digest.h"
 
 namespace flyweight {
 namespace {
@@ -64,7 +64,9 @@ class Decoder {
     slots_.resize(run_.slot_count);
     if (options_.memory.empty()) buffers_ = SlotBuffers(run_.slot_count, chunk_bytes);
     scratch_.resize(pool_.thread_count());
-    for (size_t worker = 0; worker < pool_.thread_count(); ++worker) ranges_.emplace_back(reader_);
+    for (size_t worker = 0; worker < pool_.thread_count(); ++worker) {
+      ranges_.emplace_back(reader_).set_stored_check(options_.stored_check);
+    }
   }
 
   Item& ItemOf(uint64_t item) { return items_[item % items_.size()]; }
@@ -84,7 +86,7 @@ class Decoder {
     item.record = {};
     item.is_lost = false;
     if (place.place == PlaceKind::kInline) return uint64_t{1};
-    if (IsMadeOfOthers(place)) {
+    if (place.is_made_of_others()) {
       uint64_t chunk_count = CeilDiv(extent.decoded_bytes, ChunkBytesFor(extent.dtype));
       chunk_count_.fetch_add(chunk_count, std::memory_order_relaxed);
       return chunk_count;
@@ -114,10 +116,6 @@ class Decoder {
     lost_in_.insert(place.file);
   }
 
-  static bool IsMadeOfOthers(const IndexExtent& place) {
-    return place.place == PlaceKind::kPieces || place.place == PlaceKind::kCast;
-  }
-
   /// Where a chunk goes of an extent that has no record to say how it is cut.
   MutableByteSpan TargetByDType(const ChunkStep& step) {
     const IndexExtent& extent = ExtentOf(step.item);
@@ -133,7 +131,7 @@ class Decoder {
     return target;
   }
 
-  /// A chunk of an extent of pieces, or of a cast.
+  /// A chunk of an extent that is made of others.
   Result<ByteSpan> ReadChunkOfOthers(const ChunkStep& step, const IndexExtent& place, size_t worker) {
     MutableByteSpan target = TargetByDType(step);
     uint64_t begin = step.chunk * ChunkBytesFor(ExtentOf(step.item).dtype);
@@ -168,7 +166,7 @@ class Decoder {
       if (!options_.memory.empty()) {
         std::copy(slot.chunk.begin(), slot.chunk.end(), Target(step, file_offset, slot.chunk.size()).begin());
       }
-    } else if (IsMadeOfOthers(place)) {
+    } else if (place.is_made_of_others()) {
       file_offset += step.chunk * ChunkBytesFor(extent.dtype);
       FLYWEIGHT_ASSIGN(slot.chunk, ReadChunkOfOthers(step, place, worker));
     } else if (ItemOf(step.item).is_lost) {

@@ -5,6 +5,9 @@
 #include <tuple>
 
 #include "archive/reader.h"
+#include "delta/lineage.h"
+#include "flyweight/patch.h"
+#include "pipeline/base_input.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
@@ -22,10 +25,12 @@ struct OpenedArchive {
   ArchiveReader reader;
 };
 
-Result<OpenedArchive> OpenArchive(const std::string& source, const std::string& target) {
+Result<OpenedArchive> OpenArchive(const std::string& source, const std::string& target,
+                                  const DecompressOptions& options) {
   FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, target));
   FLYWEIGHT_TRY(RefuseSameFile(input, target));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
+  FLYWEIGHT_TRY(AttachBase(reader, source, options.bases, CheckForFiles(reader.index())));
   return OpenedArchive{std::move(input), std::move(reader)};
 }
 
@@ -43,7 +48,9 @@ Status Decode(const OpenedArchive& archive, FileRange files, const DecodeOptions
   ThreadPool pool(UsefulThreadCount(options.thread_count, decoded_bytes));
   ProgressMeter progress(options.progress, decoded_bytes);
   progress.SetStage("decompress");
-  FLYWEIGHT_TRY(DecodeArchive(archive.reader, files, decode, pool, progress));
+  Result<uint64_t> decoded = DecodeArchive(archive.reader, files, decode, pool, progress);
+  if (!decoded.ok()) return ExplainFailure(archive.reader, decoded.take_error());
+  FLYWEIGHT_TRY(CheckBaseUnchanged(archive.reader));
   return archive.input.CheckUnchanged();
 }
 
@@ -85,7 +92,7 @@ DecompressSummary SummaryOf(const OpenedArchive& archive, size_t file) {
 }
 
 Result<DecompressSummary> DecompressToStream(const std::string& source, const DecompressOptions& options) {
-  FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, std::string(kStreamPath)));
+  FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, std::string(kStreamPath), options));
   FLYWEIGHT_ASSIGN(size_t file, FileForStream(archive.reader, options));
   FLYWEIGHT_TRY(CheckOutputLimit(archive.reader.index().files[file].file_bytes, options));
   DescriptorSink output(STDOUT_FILENO, "standard output");
@@ -133,7 +140,9 @@ Result<DecompressSummary> DecompressTree(const OpenedArchive& archive, const std
     summary.lost = Describe(archive.reader.index(), lost);
     for (const LostRange& range : lost) damaged.insert(range.file);
   }
-  FLYWEIGHT_ASSIGN(summary.file_count, RestoreTree(archive.reader, filter, damaged, target, options));
+  Result<uint64_t> restored = RestoreTree(archive.reader, filter, damaged, target, options);
+  if (!restored.ok()) return ExplainFailure(archive.reader, restored.take_error());
+  summary.file_count = restored.value();
   FLYWEIGHT_TRY(archive.input.CheckUnchanged());
   summary.archive_bytes = archive.reader.archive_bytes();
   summary.file_bytes = filter.file_bytes();
@@ -142,7 +151,7 @@ Result<DecompressSummary> DecompressTree(const OpenedArchive& archive, const std
 
 Result<DecompressSummary> DecompressToPath(const std::string& source, const std::string& target,
                                            const DecompressOptions& options) {
-  FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, target));
+  FLYWEIGHT_ASSIGN(OpenedArchive archive, OpenArchive(source, target, options));
   if (archive.reader.index().is_tree) return DecompressTree(archive, target, options);
   if (archive.reader.index().files.size() != 1) {
     return Error{ErrorCode::kUnsupportedFeature, 0, "the archive holds several files but no directory"};
@@ -159,6 +168,24 @@ Result<DecompressSummary> DecompressFile(const std::string& source, const std::s
                                          const DecompressOptions& options) {
   return Guarded([&] {
     return target == kStreamPath ? DecompressToStream(source, options) : DecompressToPath(source, target, options);
+  });
+}
+
+Result<DecompressSummary> ApplyPatches(const std::string& base, const std::vector<std::string>& patches,
+                                       const std::string& target, const DecompressOptions& options) {
+  if (patches.empty()) return Error{ErrorCode::kInvalidArgument, 0, "there is no patch to apply"};
+  DecompressOptions with_base = options;
+  with_base.bases = {base};
+  with_base.bases.insert(with_base.bases.end(), patches.begin(), patches.end() - 1);
+  return DecompressFile(patches.back(), target, with_base);
+}
+
+Result<std::string> IdentityOfModel(const std::vector<std::string>& paths, size_t thread_count) {
+  return Guarded([&]() -> Result<std::string> {
+    ThreadPool pool(ResolveThreadCount(thread_count));
+    FLYWEIGHT_ASSIGN(std::shared_ptr<Model> model, OpenLineage(paths, pool));
+    FLYWEIGHT_ASSIGN(Digest identity, model->Identity(pool));
+    return ToHex(identity);
   });
 }
 

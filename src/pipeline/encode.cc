@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "archive/index_patches.h"
 #include "archive/index_shared.h"
 #include "archive/parity_wire.h"
+#include "archive/tree_digest.h"
 #include "archive/wire.h"
 #include "base/checked.h"
 #include "codec/lossy_record.h"
@@ -19,7 +21,6 @@
 #include "pipeline/ordered_run.h"
 #include "pipeline/own_record.h"
 #include "pipeline/slot_buffers.h"
-#include "pipeline/tree_digest.h"
 
 namespace flyweight {
 namespace {
@@ -47,13 +48,14 @@ class Encoder {
     header.required_features |= wire::kFeatureCodecs;
     if (index_.is_tree) header.required_features |= wire::kFeatureTree;
     if (is_lossy_) header.required_features |= wire::kFeatureLossy;
+    if (HasPatches(index_)) header.required_features |= wire::kFeaturePatches;
     if (HasSharedPlaces(index_)) header.required_features |= wire::kFeatureShared;
     if (options_.recovery.permille != 0) header.optional_features |= wire::kOptionalParity;
     FLYWEIGHT_TRY(writer_.Begin(header));
     FLYWEIGHT_TRY(RunInOrder(pool_, run_));
     if (options_.hash) HashEmptyFiles();
     ledger_.WriteAttributes(index_);
-    return Status::Ok();
+    return options_.patches != nullptr ? options_.patches->Finish(index_) : Status::Ok();
   }
 
   ArchiveWriter& writer() { return writer_; }
@@ -70,6 +72,7 @@ class Encoder {
     std::shared_ptr<const Content> content;
     std::unique_ptr<const ByteSource> own;  ///< what the record of an extent of pieces holds
     RecordPlan plan;
+    PatchBaseContent base;   ///< what the record is a patch on; without a source where it is none
     RecordHead parsed_head;  ///< only where chunks are checked
     TreeDigest digest;
   };
@@ -98,6 +101,7 @@ class Encoder {
     reuse_.emplace(options_.previous, index_, places_);
     if (decodes_chunks()) checked_ = SlotBuffers(pool_.thread_count(), chunk_bytes);
     scratch_.resize(pool_.thread_count());
+    base_chunks_.resize(pool_.thread_count());
   }
 
   /// Whether what was encoded, now or by an interrupted run, is decoded on the way.
@@ -113,7 +117,7 @@ class Encoder {
     work_.reserve(places_.size());
     for (uint64_t number = 0; number < places_.size(); ++number) {
       const IndexExtent& extent = index_.files[places_[number].file].extents[places_[number].extent];
-      bool is_record = extent.place == PlaceKind::kRecord;
+      bool is_record = extent.place == PlaceKind::kRecord || extent.place == PlaceKind::kPatched;
       if (extent.has_record() && !is_record) work_.push_back({number, true, false});
       work_.push_back({number, is_record, true});
     }
@@ -153,12 +157,41 @@ class Encoder {
       return PlanRecord(*own, 0, extent.own_bytes, extent.dtype, OwnShape(number_over_all, extent), options_.level,
                         scratch);
     }
+    if (extent.place == PlaceKind::kPatched) return PlanPatch(number, content, scratch);
     if (auto choice = ChoiceOf(number); choice.has_value()) {
       return PlanLossyRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, *choice,
                              scratch);
     }
     return PlanRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape, options_.level,
                       scratch);
+  }
+
+  /// An extent that is cheaper without its base becomes an ordinary record.
+  Result<RecordPlan> PlanPatch(uint64_t number, const Content& content, CodecScratch& scratch) {
+    IndexExtent& extent = ExtentOf(number);
+    FLYWEIGHT_ASSIGN(PatchBaseContent base, options_.patches->Open(work_[number].number));
+    FLYWEIGHT_ASSIGN(ChosenPlan chosen,
+                     ChoosePlan(content.source(), PlaceOf(number).offset, extent, base, options_.level, scratch));
+    if (chosen.is_patch) {
+      ItemOf(number).base = std::move(base);
+    } else {
+      extent.place = PlaceKind::kRecord;
+    }
+    return std::move(chosen.plan);
+  }
+
+  /// What a chunk of a patch is made from; nothing for other records.
+  Result<ByteSpan> ReadBaseChunk(const ChunkStep& step, size_t worker) {
+    const Item& item = ItemOf(step.item);
+    if (item.base.source == nullptr) return ByteSpan();
+    BaseRange range = BaseRangeOf(item.plan.head, step.chunk);
+    auto size = static_cast<size_t>(range.size_bytes);
+    if (size == 0) return ByteSpan();
+    AlignedBuffer& buffer = base_chunks_[worker];
+    buffer.Resize(size);
+    MutableByteSpan chunk(buffer.data(), size);
+    FLYWEIGHT_TRY(item.base.source->ReadAt(item.base.offset + range.begin_bytes, chunk));
+    return ByteSpan(chunk);
   }
 
   Result<ByteSpan> ReadChunk(const ChunkStep& step, uint64_t begin, uint64_t size_bytes) {
@@ -195,14 +228,18 @@ class Encoder {
       FLYWEIGHT_ASSIGN(slot.chunk,
                        ReadChunk(step, step.chunk * plan.head.chunk_bytes, plan.head.ChunkDecodedBytes(step.chunk)));
       slot.source = slot.chunk;
+      FLYWEIGHT_ASSIGN(ByteSpan base_chunk, ReadBaseChunk(step, worker));
       if (ChoiceOf(step.item).has_value()) {
         MutableByteSpan restored = restored_[step.slot].first(slot.source.size());
         slot.entry = EncodeLossyFrame(plan, step.chunk, slot.source, frames_[step.slot], restored, scratch_[worker]);
         TakeRestored(extent.dtype, restored, slot);
-      } else if (!ReuseFrame(step, worker)) {
+      } else if (ReuseFrame(step, base_chunk, worker)) {
+      } else if (ItemOf(step.item).base.source != nullptr) {
+        slot.entry = EncodePatchFrame(plan, step.chunk, slot.chunk, base_chunk, frames_[step.slot], scratch_[worker]);
+      } else {
         slot.entry = EncodeFrame(plan, step.chunk, slot.chunk, frames_[step.slot], scratch_[worker]);
       }
-      if (options_.check_chunks) FLYWEIGHT_TRY(CheckChunk(step, worker));
+      if (options_.check_chunks) FLYWEIGHT_TRY(CheckChunk(step, base_chunk, worker));
     }
     bool needs_digest = extent.digest_algorithm == DigestAlgorithm::kSha256Tree && work_[step.item].reads_content;
     if (needs_digest && !slot.chunk.empty()) {
@@ -224,20 +261,20 @@ class Encoder {
     return ReadChunk(step, begin, std::min(chunk_bytes, extent.decoded_bytes - begin));
   }
 
-  bool ReuseFrame(const ChunkStep& step, size_t worker) {
+  bool ReuseFrame(const ChunkStep& step, ByteSpan base_chunk, size_t worker) {
     const Item& item = ItemOf(step.item);
     Slot& slot = slots_[step.slot];
     return reuse_->has_frames() &&
-           reuse_->Take(work_[step.item].number, item.plan, item.parsed_head, step.chunk, slot.chunk,
+           reuse_->Take(work_[step.item].number, item.plan, item.parsed_head, step.chunk, slot.chunk, base_chunk,
                         frames_[step.slot], checked_[worker], slot.entry, scratch_[worker]);
   }
 
-  Status CheckChunk(const ChunkStep& step, size_t worker) {
+  Status CheckChunk(const ChunkStep& step, ByteSpan base_chunk, size_t worker) {
     const Slot& slot = slots_[step.slot];
     MutableByteSpan frame = frames_[step.slot];
     MutableByteSpan decoded = checked_[worker].first(slot.chunk.size());
-    Status status = DecodeFrame(ItemOf(step.item).parsed_head, step.chunk, frame.first(slot.entry.frame_bytes),
-                                frame.size(), slot.entry, decoded, scratch_[worker]);
+    Status status = DecodePatchFrame(ItemOf(step.item).parsed_head, step.chunk, frame.first(slot.entry.frame_bytes),
+                                     frame.size(), slot.entry, base_chunk, decoded, scratch_[worker]);
     if (status.ok() && std::memcmp(decoded.data(), slot.chunk.data(), decoded.size()) == 0) return Status::Ok();
     return Error{ErrorCode::kInternal, PlaceOf(step.item).offset,
                  "a chunk decoded to other bytes than it was encoded from; please report this as a bug"};
@@ -291,6 +328,7 @@ class Encoder {
     if (!step.is_last) return Status::Ok();
     Item& item = ItemOf(step.item);
     item.plan = {};
+    item.base = {};
     item.own.reset();
     std::shared_ptr<const Content> content = std::move(item.content);
     if (!IsLastOfFile(step.item)) return Status::Ok();
@@ -328,6 +366,7 @@ class Encoder {
   SlotBuffers restored_{0, 0};
   SlotBuffers checked_{0, 0};
   std::vector<CodecScratch> scratch_;
+  std::vector<AlignedBuffer> base_chunks_;  ///< one a worker
   Sha256Stream file_sha256_;
   LossyLedger ledger_;
   bool copies_input_ = true;

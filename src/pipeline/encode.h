@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "pipeline/content.h"
 #include "pipeline/lossy_plan.h"
+#include "pipeline/patch_bases.h"
 #include "pipeline/progress_meter.h"
 #include "tensor/file_map.h"
 
@@ -25,6 +26,7 @@ struct EncodeOptions {
   Level level = Level::kBalanced;
   bool hash = true;                         ///< the files' SHA-256 and the digests of their tensors
   const LossyPlan* lossy = nullptr;         ///< which tensors lose precision; must outlive the call. Needs `hash`
+  PatchBases* patches = nullptr;            ///< of the extents of place kPatched; must outlive the call. Needs `hash`
   bool check_chunks = false;                ///< decode each frame and compare it with its chunk before it is written
   const ArchivePrefix* previous = nullptr;  ///< what an interrupted run left, to take frames from
   RecoveryOptions recovery = {};            ///< parity, where its permille is not 0

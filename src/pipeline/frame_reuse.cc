@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "codec/patch_record.h"
+
 namespace flyweight {
 
 FrameReuse::FrameReuse(const ArchivePrefix* previous, const ArchiveIndex& index, const std::vector<ExtentItem>& items) {
@@ -16,8 +18,8 @@ FrameReuse::FrameReuse(const ArchivePrefix* previous, const ArchiveIndex& index,
 }
 
 bool FrameReuse::Take(uint64_t item, const RecordPlan& plan, const RecordHead& head, uint64_t chunk_index,
-                      ByteSpan chunk, MutableByteSpan frame, MutableByteSpan decoded, ChunkEntry& entry,
-                      CodecScratch& scratch) const {
+                      ByteSpan chunk, ByteSpan base_chunk, MutableByteSpan frame, MutableByteSpan decoded,
+                      ChunkEntry& entry, CodecScratch& scratch) const {
   if (previous_ == nullptr) return false;
   uint64_t record = record_numbers_[item];
   if (previous_->Match(record, plan.head_bytes) == nullptr) return false;
@@ -25,7 +27,8 @@ bool FrameReuse::Take(uint64_t item, const RecordPlan& plan, const RecordHead& h
   if (!read.ok()) return false;
   entry = read.value().entry;
   MutableByteSpan target = decoded.first(chunk.size());
-  Status status = DecodeFrame(head, chunk_index, read.value().bytes, frame.size(), entry, target, scratch);
+  Status status =
+      DecodePatchFrame(head, chunk_index, read.value().bytes, frame.size(), entry, base_chunk, target, scratch);
   return status.ok() && std::memcmp(target.data(), chunk.data(), chunk.size()) == 0;
 }
 

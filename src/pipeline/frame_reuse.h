@@ -18,10 +18,12 @@ class FrameReuse {
   bool has_frames() const { return previous_ != nullptr; }
 
   /// Fills `frame` with the frame of chunk `chunk_index` of item `item`, and `entry`, and returns true; or returns
-  /// false. `head` is the parsed head of `plan`. Preconditions: frame.size() >= FrameBound(chunk.size()) +
-  /// kDecodePaddingBytes; decoded.size() >= chunk.size(). Thread-safe with a scratch a thread.
+  /// false. `head` is the parsed head of `plan`, `base_chunk` what a patch is made from. Preconditions: frame.size() >=
+  /// FrameBound(chunk.size()) + kDecodePaddingBytes; decoded.size() >= chunk.size(). Thread-safe with a scratch a
+  /// thread.
   bool Take(uint64_t item, const RecordPlan& plan, const RecordHead& head, uint64_t chunk_index, ByteSpan chunk,
-            MutableByteSpan frame, MutableByteSpan decoded, ChunkEntry& entry, CodecScratch& scratch) const;
+            ByteSpan base_chunk, MutableByteSpan frame, MutableByteSpan decoded, ChunkEntry& entry,
+            CodecScratch& scratch) const;
 
  private:
   const ArchivePrefix* previous_ = nullptr;

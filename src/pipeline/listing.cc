@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/wire.h"
+#include "delta/identity.h"
 #include "pipeline/decode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
@@ -23,7 +24,9 @@ uint64_t StoredBytes(const IndexExtent& extent) {
       return extent.inline_bytes.size();
     case PlaceKind::kRecord:
     case PlaceKind::kPieces:
+    case PlaceKind::kPatched:
       return extent.record_bytes;
+    case PlaceKind::kBase:
     case PlaceKind::kCast:
     case PlaceKind::kSame:
     case PlaceKind::kExternal:
@@ -43,9 +46,22 @@ uint64_t SharedBytes(const IndexExtent& extent) {
     case PlaceKind::kInline:
     case PlaceKind::kRecord:
     case PlaceKind::kExternal:
+    case PlaceKind::kPatched:
+    case PlaceKind::kBase:
       break;
   }
   return 0;
+}
+
+/// How the index says that an extent follows from a base.
+void DescribePatch(const ArchiveReader& reader, const IndexExtent& extent, ListedTensor& listed) {
+  const IndexExtent& place = reader.Resolve(extent);
+  bool is_patched = place.place == PlaceKind::kPatched;
+  if (!is_patched && place.place != PlaceKind::kBase) return;
+  listed.patch = is_patched ? PatchKind::kPatch : PatchKind::kSame;
+  listed.patch_depth = is_patched ? place.patch_depth : 0;
+  if (is_patched && !place.base_is_outside) return;
+  listed.base_name = reader.base_table()->rows[static_cast<size_t>(place.base_number)].name;
 }
 
 ListedTensor DescribeExtent(const IndexExtent& extent, size_t file) {
@@ -126,11 +142,16 @@ Result<ArchiveListing> DescribeArchive(const ArchiveReader& reader, const std::s
   listing.archive_bytes = reader.archive_bytes();
   listing.file_bytes = DecodedBytes(index, AllFiles(index));
   listing.damage = reader.damage();
+  if (std::optional<Digest> identity = IdentityOf(index)) listing.identity_hex = ToHex(*identity);
+  if (const BaseTable* base = reader.base_table()) {
+    listing.base = ListedBase{base->name, ToHex(base->identity), base->rows.size()};
+  }
   listing.files.reserve(index.files.size());
   for (size_t number = 0; number < index.files.size(); ++number) {
     ListedFile& file = listing.files.emplace_back(DescribeEntry(index, number));
     for (const IndexExtent& extent : index.files[number].extents) {
-      const ListedTensor& listed = listing.extents.emplace_back(DescribeExtent(extent, number));
+      ListedTensor& listed = listing.extents.emplace_back(DescribeExtent(extent, number));
+      DescribePatch(reader, extent, listed);
       file.stored_bytes += listed.stored_bytes;
       file.tensor_count += listed.is_tensor;
     }

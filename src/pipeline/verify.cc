@@ -4,8 +4,11 @@
 #include <random>
 #include <unordered_set>
 
+#include "archive/range_reader.h"
 #include "archive/reader.h"
 #include "archive/repair.h"
+#include "delta/identity.h"
+#include "pipeline/base_input.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
@@ -62,7 +65,7 @@ class StoredChunks {
         progress.Add(record.head.ChunkDecodedBytes(chunk));
         if (!is_chosen(first_number + chunk)) return Status::Ok();
         chosen.fetch_add(1, std::memory_order_relaxed);
-        return check(record, chunk, worker);
+        return check(*extent, record, chunk, worker);
       });
       if (!status.ok()) return WithContext(status.take_error(), NameOf(*extent));
       progress.Report();
@@ -84,7 +87,9 @@ class StoredChunks {
 Status VerifyFast(const ArchiveReader& reader, ThreadPool& pool, ProgressMeter& progress, VerifySummary& summary) {
   StoredChunks chunks(reader);
   auto all = [](uint64_t) { return true; };
-  auto scrub = [&](const OpenRecord& record, uint64_t chunk, size_t) { return reader.ScrubChunk(record, chunk); };
+  auto scrub = [&](const IndexExtent&, const OpenRecord& record, uint64_t chunk, size_t) {
+    return reader.ScrubChunk(record, chunk);
+  };
   FLYWEIGHT_ASSIGN(summary.chunk_count, chunks.Visit(pool, progress, all, scrub, summary.checked_count));
   return Status::Ok();
 }
@@ -108,10 +113,18 @@ Status VerifySample(const ArchiveReader& reader, const VerifyOptions& options, T
   auto is_chosen = [&](uint64_t number) { return static_cast<double>(Mix(seed ^ Mix(number))) < limit; };
   std::vector<CodecScratch> scratch(pool.thread_count());
   std::vector<AlignedBuffer> buffers(pool.thread_count());
-  auto decode = [&](const OpenRecord& record, uint64_t chunk, size_t worker) {
+  std::vector<RangeReader> ranges;
+  for (size_t worker = 0; worker < pool.thread_count(); ++worker) {
+    ranges.emplace_back(reader).set_stored_check(StoredCheck::kAlways);
+  }
+  auto decode = [&](const IndexExtent& extent, const OpenRecord& record, uint64_t chunk, size_t worker) {
     auto size = static_cast<size_t>(record.head.ChunkDecodedBytes(chunk));
     buffers[worker].Resize(size);
-    return reader.DecodeChunk(record, chunk, {buffers[worker].data(), size}, scratch[worker], StoredCheck::kAlways);
+    MutableByteSpan target(buffers[worker].data(), size);
+    if (extent.place == PlaceKind::kPatched) {
+      return ranges[worker].Read(extent, chunk * record.head.chunk_bytes, target, scratch[worker]);
+    }
+    return reader.DecodeChunk(record, chunk, target, scratch[worker], StoredCheck::kAlways);
   };
   StoredChunks chunks(reader);
   FLYWEIGHT_ASSIGN(summary.chunk_count, chunks.Visit(pool, progress, is_chosen, decode, summary.checked_count));
@@ -143,10 +156,21 @@ Status VerifyInMode(const InputEndpoint& input, const ArchiveReader& reader, con
   return Error{ErrorCode::kInvalidArgument, 0, "no such way to verify"};
 }
 
+/// What a patch says of its result must be what its index says, as far as that has digests.
+Status CheckResultIdentity(const ArchiveReader& reader) {
+  std::optional<Digest> identity = IdentityOf(reader.index());
+  if (reader.base_table() == nullptr || !identity.has_value()) return Status::Ok();
+  if (*identity == reader.base_table()->result_identity) return Status::Ok();
+  return Error{ErrorCode::kCorrupt, 0,
+               "the identity that the base table gives is not that of the tensors in the index"};
+}
+
 Result<VerifySummary> Verify(const std::string& source, const VerifyOptions& options) {
   FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, std::string(kStreamPath)));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
+  if (!options.bases.empty()) FLYWEIGHT_TRY(AttachBase(reader, source, options.bases, RowCheck::kSample));
   VerifySummary summary;
+  summary.lacks_base = reader.needs_base() && options.bases.empty();
   summary.archive_bytes = reader.archive_bytes();
   summary.file_count = reader.index().files.size();
   summary.file_bytes = DecodedBytes(reader.index(), AllFiles(reader.index()));
@@ -155,7 +179,12 @@ Result<VerifySummary> Verify(const std::string& source, const VerifyOptions& opt
   ThreadPool pool(UsefulThreadCount(options.thread_count, summary.file_bytes));
   ProgressMeter progress(options.progress, summary.file_bytes);
   progress.SetStage("verify");
-  FLYWEIGHT_TRY(VerifyInMode(input, reader, options, pool, progress, summary));
+  VerifyOptions possible = options;
+  if (summary.lacks_base) possible.mode = VerifyMode::kFast;
+  if (summary.lacks_base && input.parts != nullptr) FLYWEIGHT_TRY(input.parts->VerifyParts({}));
+  Status verified = VerifyInMode(input, reader, possible, pool, progress, summary);
+  if (!verified.ok()) return ExplainFailure(reader, verified.take_error());
+  FLYWEIGHT_TRY(CheckResultIdentity(reader));
   if (reader.is_lossy()) FLYWEIGHT_TRY(CheckLossyRecords(reader));
   // Said last: damage to the data itself is the worse news.
   if (!reader.damage().empty()) return Damaged(reader.damage());

@@ -1,0 +1,22 @@
+#include "codec/base_check.h"
+
+#include "codec/codec_id.h"
+#include "codec/record.h"
+
+namespace flyweight {
+namespace {
+
+constexpr size_t kCodecOffset = 4;
+constexpr uint8_t kFirstPatchCodec = 64;
+constexpr uint8_t kLastPatchCodec = 127;
+
+}  // namespace
+
+std::optional<uint64_t> BaseCheckOf(ByteSpan frame) {
+  if (frame.size() < kFrameHeaderBytes + sizeof(uint64_t)) return std::nullopt;
+  auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
+  if (codec < kFirstPatchCodec || codec > kLastPatchCodec) return std::nullopt;
+  return LoadLe<uint64_t>(frame.data() + kFrameHeaderBytes);
+}
+
+}  // namespace flyweight

@@ -1,0 +1,105 @@
+#include "pipeline/patch_bases.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "pipeline/extent_items.h"
+
+namespace flyweight {
+namespace {
+
+/// What a row of the base table takes, in both copies of the index.
+constexpr uint64_t kRowBytes = 160;
+/// How much of a large extent is looked at to see whether a patch is far better than a record, or a bit.
+constexpr uint64_t kGlanceBytes = uint64_t{16} << 10;
+constexpr uint64_t kSampledChunks = 4;
+constexpr double kClearlyBetter = 0.7;
+
+struct Buffers {
+  AlignedBuffer chunk;
+  AlignedBuffer frame;
+};
+
+/// Estimates the bytes of a record from some of its chunks.
+Result<double> EstimateRecord(const RecordPlan& plan, const ByteSource& source, uint64_t offset, Buffers& buffers,
+                              CodecScratch& scratch) {
+  const RecordHead& head = plan.head;
+  uint64_t count = std::min(kSampledChunks, head.chunk_count);
+  uint64_t frame_bytes = 0;
+  uint64_t decoded_bytes = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    uint64_t chunk = i * head.chunk_count / count;
+    auto size = static_cast<size_t>(head.ChunkDecodedBytes(chunk));
+    buffers.chunk.Resize(size);
+    buffers.frame.Resize(static_cast<size_t>(FrameBound(size)));
+    MutableByteSpan content(buffers.chunk.data(), size);
+    FLYWEIGHT_TRY(source.ReadAt(offset + chunk * head.chunk_bytes, content));
+    MutableByteSpan frame(buffers.frame.data(), static_cast<size_t>(FrameBound(size)));
+    frame_bytes += EncodeFrame(plan, chunk, content, frame, scratch).frame_bytes + kChunkEntryBytes;
+    decoded_bytes += size;
+  }
+  double share = static_cast<double>(frame_bytes) / static_cast<double>(std::max<uint64_t>(decoded_bytes, 1));
+  return static_cast<double>(plan.head_bytes.size()) + share * static_cast<double>(head.decoded_bytes);
+}
+
+/// The same from a stretch in the middle, at a fraction of the cost; usually too large.
+Result<double> GlanceAtRecord(const ByteSource& source, uint64_t offset, const IndexExtent& extent, Level level,
+                              Buffers& buffers, CodecScratch& scratch) {
+  uint64_t size_bytes = std::min(kGlanceBytes, extent.decoded_bytes);
+  uint64_t begin = (extent.decoded_bytes - size_bytes) / 2 / kGlanceBytes * kGlanceBytes;
+  FLYWEIGHT_ASSIGN(RecordPlan plan, PlanRecord(source, offset + begin, size_bytes, extent.dtype, {}, level, scratch));
+  FLYWEIGHT_ASSIGN(double bytes, EstimateRecord(plan, source, offset + begin, buffers, scratch));
+  return bytes / static_cast<double>(size_bytes) * static_cast<double>(extent.decoded_bytes);
+}
+
+}  // namespace
+
+Result<ChosenPlan> ChoosePlan(const ByteSource& source, uint64_t offset, const IndexExtent& extent,
+                              const PatchBaseContent& base, Level level, CodecScratch& scratch) {
+  FLYWEIGHT_ASSIGN(PatchPlan patch,
+                   PlanPatchRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, *base.source,
+                                   base.offset, base.size_bytes, base.dtype, level, scratch));
+  Buffers buffers;
+  // A plan at the highest levels is dear, and what they gain is little beside a patch.
+  Level glance_level = std::min(level, Level::kBalanced);
+  auto patch_bytes = static_cast<double>(patch.estimated_bytes) + static_cast<double>(kRowBytes);
+  if (patch.estimated_bytes != kNoPatchBytes) {
+    FLYWEIGHT_ASSIGN(double glance, GlanceAtRecord(source, offset, extent, glance_level, buffers, scratch));
+    if (patch_bytes < kClearlyBetter * glance) return ChosenPlan{std::move(patch.record), true};
+  }
+  FLYWEIGHT_ASSIGN(RecordPlan plan,
+                   PlanRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, level, scratch));
+  if (patch.estimated_bytes == kNoPatchBytes) return ChosenPlan{std::move(plan), false};
+  RecordPlan estimated = plan;
+  estimated.level = std::min(level, Level::kHigh);
+  FLYWEIGHT_ASSIGN(double whole_bytes, EstimateRecord(estimated, source, offset, buffers, scratch));
+  bool is_patch = patch_bytes < whole_bytes;
+  return ChosenPlan{is_patch ? std::move(patch.record) : std::move(plan), is_patch};
+}
+
+void SetPatchDepths(ArchiveIndex& index) {
+  std::vector<IndexExtent*> extents;
+  for (IndexFile& file : index.files) {
+    for (IndexExtent& extent : file.extents) extents.push_back(&extent);
+  }
+  for (IndexExtent* extent : extents) {
+    if (extent->place == PlaceKind::kPatched) extent->patch_depth = 0;
+  }
+  std::vector<IndexExtent*> path;
+  for (IndexExtent* extent : extents) {
+    path.clear();
+    IndexExtent* next = extent;
+    while (next->place == PlaceKind::kPatched && next->patch_depth == 0) {
+      path.push_back(next);
+      if (next->base_is_outside) break;
+      next = extents[static_cast<size_t>(next->base_number)];
+    }
+    for (size_t i = path.size(); i-- > 0;) {
+      const IndexExtent* base = path[i]->base_is_outside ? nullptr : extents[static_cast<size_t>(path[i]->base_number)];
+      path[i]->patch_depth = 1 + (base != nullptr && base->place == PlaceKind::kPatched ? base->patch_depth : 0);
+    }
+  }
+}
+
+}  // namespace flyweight
