@@ -159,10 +159,7 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
 }
 
 void PredictPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan base_chunk, MutableByteSpan predicted) {
-  AlignedBuffer spare;
-  const std::byte* expected =
-      PredictElements(*head.side->patch, FirstElement(head, chunk_index), base_chunk, predicted, spare);
-  if (expected != predicted.data()) std::memcpy(predicted.data(), expected, predicted.size());
+  Predict(head.side->patch->predictor, FirstElement(head, chunk_index), base_chunk, predicted);
 }
 
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,

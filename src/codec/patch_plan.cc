@@ -12,7 +12,6 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kSampledChunks = 4;
-constexpr double kClearlySmaller = 0.85;
 // Frame, checksum of the base, row of the chunk table, sizes and states of streams.
 constexpr uint64_t kChunkOverheadBytes = 24 + 8 + 12 + 16 + 128;
 
@@ -29,6 +28,13 @@ void FinishHead(PatchSide patch, RecordPlan& record, CodecScratch& scratch) {
   side->patch = std::move(patch);
   record.head.side = std::move(side);
   record.head_bytes = WriteRecordHead(record.head, scratch.impl().planes);
+}
+
+// What a head has for dense chunks, and these for the activities of rows, about.
+uint64_t DenseSideBytes(const DenseSide& side) {
+  ByteWriter writer;
+  WriteDenseSide(side, writer);
+  return writer.size() + side.rows.size() / 2;
 }
 
 // Bytes of a whole record, judged from some of its chunks.
@@ -87,7 +93,7 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
   }
   // Places and values of few changes that nothing predicts take less than classes of all words.
   uint64_t expected_bits = dense ? dense->estimated_bits : 0;
-  if (dense && static_cast<double>(dense->sparse_bits) < kClearlySmaller * static_cast<double>(expected_bits)) {
+  if (dense && dense->sparse_bits <= expected_bits + 8 * DenseSideBytes(dense->side)) {
     expected_bits = dense->sparse_bits;
     dense.reset();
   }

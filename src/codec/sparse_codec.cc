@@ -15,7 +15,7 @@
 namespace flyweight {
 namespace {
 
-constexpr size_t kSparseFrontBytes = 12;
+constexpr size_t kSparseFrontBytes = 6;
 constexpr uint8_t kGapsAsPlane = 255;
 constexpr size_t kScanBytes = 64;
 constexpr size_t kPlaneCodeBytes = 64;
@@ -106,6 +106,17 @@ size_t EncodeGapPlane(std::span<const uint32_t> places, size_t rice_bytes, std::
   return written < rice_bytes ? written : 0;
 }
 
+Status ReadGapPlane(ReadCursor& cursor, size_t word_count, std::span<uint32_t> places, CodecScratch::Impl& scratch) {
+  FLYWEIGHT_ASSIGN(uint32_t gap_count, cursor.Read<uint32_t>());
+  // A gap of 255 stands for 255 words and no change.
+  if (gap_count > places.size() + word_count / 255)
+    return Error{ErrorCode::kCorrupt, 6, "sparse chunk: more gaps than there is room for"};
+  FLYWEIGHT_ASSIGN(CodedPlane coded, ReadCodedPlane(cursor, gap_count));
+  scratch.escaped.resize(gap_count);
+  FLYWEIGHT_TRY(DecodePlane(coded, scratch.escaped, scratch.planes));
+  return GapsFromBytes(scratch.escaped, word_count, places);
+}
+
 }  // namespace
 
 double SparseBits(uint64_t word_count, uint64_t changed, size_t word_bytes) {
@@ -149,18 +160,18 @@ size_t EncodeSparseChunk(PatchWord word, ByteSpan chunk, const std::byte* predic
   const size_t rice_bytes = RiceBytes(places, k);
   uint32_t gap_count = 0;
   const size_t plane_bytes = EncodeGapPlane(places, rice_bytes, gap_plane, scratch, gap_count);
-  const size_t gap_bytes = plane_bytes != 0 ? plane_bytes : rice_bytes;
+  const size_t gap_bytes = plane_bytes != 0 ? sizeof gap_count + plane_bytes : rice_bytes;
   if (payload.size() < kSparseFrontBytes + gap_bytes) return 0;
   std::byte* out = payload.data();
   StoreLe(out, static_cast<uint8_t>(how));
   StoreLe(out + 1, plane_bytes != 0 ? kGapsAsPlane : k);
-  StoreLe(out + 2, uint16_t{0});
-  StoreLe(out + 4, static_cast<uint32_t>(count));
-  StoreLe(out + 8, plane_bytes != 0 ? gap_count : static_cast<uint32_t>(rice_bytes));
+  StoreLe(out + 2, static_cast<uint32_t>(count));
+  out += kSparseFrontBytes;
   if (plane_bytes != 0) {
-    std::memcpy(out + kSparseFrontBytes, gap_plane.data(), plane_bytes);
+    StoreLe(out, gap_count);
+    std::memcpy(out + sizeof gap_count, gap_plane.data(), plane_bytes);
   } else {
-    WriteRice(places, k, out + kSparseFrontBytes);
+    WriteRice(places, k, out);
   }
   const size_t front = kSparseFrontBytes + gap_bytes;
   const size_t coded = EncodePlanesChunk({values, value_bytes}, word.bytes, false, payload.subspan(front), scratch);
@@ -172,27 +183,19 @@ Status DecodeSparseChunk(PatchWord word, ByteSpan payload, const std::byte* pred
   ReadCursor cursor(payload);
   FLYWEIGHT_ASSIGN(uint8_t how, cursor.Read<uint8_t>());
   FLYWEIGHT_ASSIGN(uint8_t k, cursor.Read<uint8_t>());
-  FLYWEIGHT_ASSIGN(uint16_t reserved, cursor.Read<uint16_t>());
   FLYWEIGHT_ASSIGN(uint32_t count, cursor.Read<uint32_t>());
-  FLYWEIGHT_ASSIGN(uint32_t gap_size, cursor.Read<uint32_t>());
-  if (how > kBaseDifferenceLast || reserved != 0 || (k > kMaxRice && k != kGapsAsPlane))
+  if (how > kBaseDifferenceLast || (k > kMaxRice && k != kGapsAsPlane))
     return Error{ErrorCode::kUnsupportedFeature, 0, "sparse chunk: unknown kind of gaps or differences"};
   const size_t word_count = chunk.size() / word.bytes;
   if (count == 0 || count > word_count)
-    return Error{ErrorCode::kCorrupt, 4, "sparse chunk: " + std::to_string(count) + " changes"};
+    return Error{ErrorCode::kCorrupt, 2, "sparse chunk: " + std::to_string(count) + " changes"};
   std::vector<uint32_t>& places = scratch.patched_elements;
   places.resize(count);
   if (k == kGapsAsPlane) {
-    // A gap of 255 stands for 255 words and no change.
-    if (gap_size > count + word_count / 255)
-      return Error{ErrorCode::kCorrupt, 8, "sparse chunk: more gaps than there is room for"};
-    FLYWEIGHT_ASSIGN(CodedPlane coded, ReadCodedPlane(cursor, gap_size));
-    scratch.escaped.resize(gap_size);
-    FLYWEIGHT_TRY(DecodePlane(coded, scratch.escaped, scratch.planes));
-    FLYWEIGHT_TRY(GapsFromBytes(scratch.escaped, word_count, places));
+    FLYWEIGHT_TRY(ReadGapPlane(cursor, word_count, places, scratch));
   } else {
-    FLYWEIGHT_ASSIGN(ByteSpan rice, cursor.Take(gap_size));
-    FLYWEIGHT_TRY(ReadRice(rice, k, word_count, places));
+    FLYWEIGHT_ASSIGN(size_t rice_bytes, ReadRice(payload.subspan(cursor.position()), k, word_count, places));
+    FLYWEIGHT_TRY(cursor.Take(rice_bytes));
   }
   const size_t value_bytes = size_t{count} * word.bytes;
   scratch.differences.Resize(2 * value_bytes);

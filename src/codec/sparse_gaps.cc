@@ -38,7 +38,11 @@ class BitReader {
   }
   void Skip(uint64_t bits) { position_ += bits; }
   bool PastEnd() const { return position_ > uint64_t{bytes_.size()} * 8; }
-  bool AtEnd() const { return !PastEnd() && uint64_t{bytes_.size()} * 8 - position_ < 8 && Peek() == 0; }
+  size_t UsedBytes() const { return static_cast<size_t>((position_ + 7) / 8); }
+  /// Whether the byte that was begun is filled up with zeros.
+  bool FilledUp() const {
+    return position_ % 8 == 0 || static_cast<uint8_t>(bytes_[position_ / 8]) >> (position_ % 8) == 0;
+  }
 
  private:
   ByteSpan bytes_;
@@ -83,7 +87,7 @@ void WriteRice(std::span<const uint32_t> places, uint8_t k, std::byte* target) {
   });
 }
 
-Status ReadRice(ByteSpan bytes, uint8_t k, size_t word_count, std::span<uint32_t> places) {
+Result<size_t> ReadRice(ByteSpan bytes, uint8_t k, size_t word_count, std::span<uint32_t> places) {
   BitReader reader(bytes);
   const uint64_t low_mask = (uint64_t{1} << k) - 1;
   uint64_t next = 0;
@@ -105,7 +109,8 @@ Status ReadRice(ByteSpan bytes, uint8_t k, size_t word_count, std::span<uint32_t
     place = static_cast<uint32_t>(next);
     ++next;
   }
-  return reader.AtEnd() ? Status::Ok() : DoesNotFit();
+  if (!reader.FilledUp()) return DoesNotFit();
+  return reader.UsedBytes();
 }
 
 void GapsToBytes(std::span<const uint32_t> places, std::vector<std::byte>& gaps) {

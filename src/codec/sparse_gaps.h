@@ -21,14 +21,14 @@ uint8_t ChooseRice(std::span<const uint32_t> places);
 size_t RiceBytes(std::span<const uint32_t> places, uint8_t k);
 void WriteRice(std::span<const uint32_t> places, uint8_t k, std::byte* target);
 
-/// Reads as many places as there are, under `word_count`. Errors: kCorrupt where the bytes do not hold them or hold
-/// more.
-Status ReadRice(ByteSpan bytes, uint8_t k, size_t word_count, std::span<uint32_t> places);
+/// Reads as many places as there are, under `word_count`, and returns how many bytes they took. Errors: kCorrupt where
+/// the bytes do not hold them.
+Result<size_t> ReadRice(ByteSpan bytes, uint8_t k, size_t word_count, std::span<uint32_t> places);
 
 /// Gaps as bytes; 255 stands for 255 words and no place.
 void GapsToBytes(std::span<const uint32_t> places, std::vector<std::byte>& gaps);
 
-/// Errors: as ReadRice.
+/// Errors: kCorrupt where the gaps do not give exactly the places.
 Status GapsFromBytes(ByteSpan gaps, size_t word_count, std::span<uint32_t> places);
 
 }  // namespace flyweight
