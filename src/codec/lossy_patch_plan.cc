@@ -8,6 +8,7 @@
 #include "codec/lossy_patch_codec.h"
 #include "codec/lossy_patch_record.h"
 #include "codec/lossy_patch_side.h"
+#include "codec/predictor_fit.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
 #include "lossy/delta_steps.h"
@@ -212,8 +213,8 @@ Result<uint64_t> EstimateBytes(const RecordPlan& plan, Pairs& pairs, CodecScratc
 }
 
 bool Fits(uint64_t size_bytes, DType dtype, uint64_t base_bytes, DType base_dtype) {
-  return CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && PatchFits(dtype, base_dtype) &&
-         size_bytes % ElementBytes(dtype) == 0 && base_bytes % ElementBytes(base_dtype) == 0;
+  return CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && size_bytes % ElementBytes(dtype) == 0 &&
+         base_bytes % ElementBytes(base_dtype) == 0;
 }
 
 // Fills in what every lossy patch has.
@@ -222,7 +223,9 @@ std::shared_ptr<RecordHead::Side> Begin(uint64_t size_bytes, DType dtype, uint64
   auto side = std::make_shared<RecordHead::Side>();
   side->transform = TransformId::kLossyPatch;
   side->first_codecs_only = true;
-  side->patch = PatchSide{base_dtype, base_bytes};
+  // Steps start from the base itself: an optimizer's decay is far under what a step loses.
+  Predictor cast = base_dtype == dtype ? Predictor() : MakeCastPredictor(base_dtype, dtype, false);
+  side->patch = PatchSide{base_dtype, base_bytes, std::move(cast)};
   side->lossy_patch.emplace();
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), head);
   head.side = side;
