@@ -27,7 +27,7 @@ struct Refusal {
 
 constexpr std::array kRefusals = {
     Refusal{"--diff,--rediff,--serve,--auto-delta,--auto-base,--base-dir,--patch",
-            "deltas between models come in a later version"},
+            "that is not there; compress --base BASE makes a patch, apply and decompress --base apply it"},
     Refusal{"--use-v8-codec",
             "there is no codec to choose: each tensor gets the one that suits it; leave the option out"},
 };
