@@ -21,7 +21,7 @@ struct RowBasis {
 /// randomness" (arXiv:0909.4061), algorithm 4.4. Precondition: columns >= kFactorLanes.
 RowBasis FindRowBasis(std::span<const float> rows, size_t columns);
 
-/// The components of a row: kFactorLanes numbers.
-void ProjectOnBasis(const RowBasis& basis, std::span<const float> row, std::span<float> components);
+/// The components of rows: kFactorLanes numbers each.
+void ProjectOnBasis(const RowBasis& basis, std::span<const float> rows, std::span<float> components);
 
 }  // namespace flyweight

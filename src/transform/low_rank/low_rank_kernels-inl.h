@@ -26,18 +26,31 @@ inline void SubtractColumns(const int16_t* left, const int16_t* right, size_t pa
 
 }  // namespace
 
-void ProjectRow(const float* __restrict row, size_t columns, const float* __restrict basis, float* __restrict out) {
-  float sums[kFactorLanes] = {};
+void ProjectRows(const float* __restrict rows, size_t columns, const float* __restrict basis, float* __restrict out) {
+  typedef float Lanes __attribute__((vector_size(kFactorLanes * sizeof(float))));
+  Lanes a = {}, b = {}, c = {}, d = {};
   for (size_t j = 0; j < columns; ++j) {
-    const float value = row[j];
-    for (size_t k = 0; k < kFactorLanes; ++k) sums[k] += value * basis[j * kFactorLanes + k];
+    Lanes vectors;
+    __builtin_memcpy(&vectors, basis + j * kFactorLanes, sizeof vectors);
+    a += rows[j] * vectors;
+    b += rows[columns + j] * vectors;
+    c += rows[2 * columns + j] * vectors;
+    d += rows[3 * columns + j] * vectors;
   }
-  for (size_t k = 0; k < kFactorLanes; ++k) out[k] = sums[k];
+  __builtin_memcpy(out, &a, sizeof a);
+  __builtin_memcpy(out + kFactorLanes, &b, sizeof b);
+  __builtin_memcpy(out + 2 * kFactorLanes, &c, sizeof c);
+  __builtin_memcpy(out + 3 * kFactorLanes, &d, sizeof d);
 }
 
 void SpreadRow(const float* __restrict row, size_t columns, const float* __restrict weights, float* __restrict basis) {
+  typedef float Lanes __attribute__((vector_size(kFactorLanes * sizeof(float))));
+  Lanes factors;
+  __builtin_memcpy(&factors, weights, sizeof factors);
   for (size_t j = 0; j < columns; ++j) {
-    const float value = row[j];
-    for (size_t k = 0; k < kFactorLanes; ++k) basis[j * kFactorLanes + k] += value * weights[k];
+    Lanes vectors;
+    __builtin_memcpy(&vectors, basis + j * kFactorLanes, sizeof vectors);
+    vectors += row[j] * factors;
+    __builtin_memcpy(basis + j * kFactorLanes, &vectors, sizeof vectors);
   }
 }
