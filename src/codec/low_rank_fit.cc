@@ -230,7 +230,9 @@ struct Projected {
   double total_energy = 0;
 };
 
-Result<Projected> ProjectAll(RowReader& reader, const Matrix& matrix, const RowBasis& basis) {
+/// `refinement` may be null.
+Result<Projected> ProjectAll(RowReader& reader, const Matrix& matrix, const RowBasis& basis,
+                             BasisRefinement* refinement) {
   Projected projected;
   projected.components.resize(matrix.rows * kFactorLanes);
   const uint64_t rows_at_once =
@@ -241,8 +243,9 @@ Result<Projected> ProjectAll(RowReader& reader, const Matrix& matrix, const RowB
     differences.resize(count * basis.columns);
     FLYWEIGHT_TRY(reader.ReadDifferences(row, differences));
     projected.total_energy += EnergyOf(differences);
-    ProjectOnBasis(basis, differences,
-                   std::span(projected.components).subspan(row * kFactorLanes, count * kFactorLanes));
+    const std::span<float> own = std::span(projected.components).subspan(row * kFactorLanes, count * kFactorLanes);
+    ProjectOnBasis(basis, differences, own);
+    if (refinement != nullptr) refinement->Add(differences, own);
   }
   for (size_t i = 0; i < projected.components.size(); ++i) {
     const auto component = static_cast<double>(projected.components[i]);
@@ -281,13 +284,18 @@ Result<std::optional<LowRankFit>> FitLowRank(const SourcedTensor& tensor, const 
 
   NoiseCost cost(tensor.dtype);
   cost.Add(sample.base_values);
-  const RowBasis basis = FindRowBasis(sample.differences, static_cast<size_t>(matrix.columns));
+  RowBasis basis = FindRowBasis(sample.differences, static_cast<size_t>(matrix.columns));
   const double parts = static_cast<double>(matrix.rows) / static_cast<double>(sample.row_count);
   std::vector<double> energies = basis.energies;
   for (double& energy : energies) energy *= parts;
   if (ChoosePrecision(matrix, energies, sample.energy * parts, cost).rank == 0) return none;
 
-  FLYWEIGHT_ASSIGN(const Projected projected, ProjectAll(reader, matrix, basis));
+  if (sample.row_count < matrix.rows) {
+    BasisRefinement refinement(basis.columns);
+    FLYWEIGHT_ASSIGN(const Projected first, ProjectAll(reader, matrix, basis, &refinement));
+    basis = std::move(refinement).Finish();
+  }
+  FLYWEIGHT_ASSIGN(const Projected projected, ProjectAll(reader, matrix, basis, nullptr));
   const Precision precision = ChoosePrecision(matrix, projected.energies, projected.total_energy, cost);
   if (precision.rank == 0 || (matrix.rows + matrix.columns) * precision.rank > kLowRankNumbersMax) return none;
   LowRankFit fit;

@@ -12,7 +12,7 @@ namespace flyweight {
 namespace {
 
 constexpr IsaTable<decltype(&scalar::ProjectRows)> kProjectRows = FLYWEIGHT_ISA_TABLE(ProjectRows);
-constexpr IsaTable<decltype(&scalar::SpreadRow)> kSpreadRow = FLYWEIGHT_ISA_TABLE(SpreadRow);
+constexpr IsaTable<decltype(&scalar::SpreadRows)> kSpreadRows = FLYWEIGHT_ISA_TABLE(SpreadRows);
 
 constexpr size_t kLanes = kFactorLanes;
 constexpr int kIterations = 2;
@@ -120,6 +120,20 @@ void SortByEnergy(std::span<const float> components, RowBasis& basis) {
   Turn(sorted, basis.vectors);
 }
 
+/// Calls visit(rows, components) for kProjectedRows of both at a time, the last filled up with zeros.
+template <typename Visit>
+void ForEachFew(std::span<const float> rows, std::span<const float> components, size_t columns, const Visit& visit) {
+  const size_t row_count = rows.size() / columns;
+  size_t row = 0;
+  for (; row + kProjectedRows <= row_count; row += kProjectedRows)
+    visit(rows.data() + row * columns, components.data() + row * kLanes);
+  if (row == row_count) return;
+  std::vector<float> last_rows(kProjectedRows * columns), last_components(kProjectedRows * kLanes);
+  std::copy(rows.begin() + static_cast<ptrdiff_t>(row * columns), rows.end(), last_rows.begin());
+  std::copy(components.begin() + static_cast<ptrdiff_t>(row * kLanes), components.end(), last_components.begin());
+  visit(last_rows.data(), last_components.data());
+}
+
 }  // namespace
 
 RowBasis FindRowBasis(std::span<const float> rows, size_t columns) {
@@ -128,17 +142,30 @@ RowBasis FindRowBasis(std::span<const float> rows, size_t columns) {
   basis.vectors.resize(columns * kLanes);
   FillStart(basis.vectors);
   Orthonormalise(basis.vectors);
-  const auto spread = kSpreadRow.Pick();
   std::vector<float> components(rows.size() / columns * kLanes);
   ProjectOnBasis(basis, rows, components);
   for (int i = 0; i < kIterations; ++i) {
-    std::fill(basis.vectors.begin(), basis.vectors.end(), 0.0F);
-    for (size_t begin = 0, at = 0; begin < rows.size(); begin += columns, at += kLanes)
-      spread(rows.data() + begin, columns, components.data() + at, basis.vectors.data());
-    Orthonormalise(basis.vectors);
+    BasisRefinement refinement(columns);
+    refinement.Add(rows, components);
+    basis = std::move(refinement).Finish();
     ProjectOnBasis(basis, rows, components);
   }
   SortByEnergy(components, basis);
+  return basis;
+}
+
+void BasisRefinement::Add(std::span<const float> rows, std::span<const float> components) {
+  const size_t columns = vectors_.size() / kLanes;
+  const auto spread = kSpreadRows.Pick();
+  ForEachFew(rows, components, columns,
+             [&](const float* some, const float* weights) { spread(some, columns, weights, vectors_.data()); });
+}
+
+RowBasis BasisRefinement::Finish() && {
+  Orthonormalise(vectors_);
+  RowBasis basis;
+  basis.columns = vectors_.size() / kLanes;
+  basis.vectors = std::move(vectors_);
   return basis;
 }
 

@@ -3,6 +3,7 @@
 #include "transform/low_rank/low_rank_kernels.h"
 
 namespace flyweight::avx2 {
+constexpr size_t kVectorBytes = 32;
 #include "transform/low_rank/low_rank_kernels-inl.h"
 
 namespace {

@@ -3,6 +3,7 @@
 #include "transform/low_rank/low_rank_kernels.h"
 
 namespace flyweight::avx512 {
+constexpr size_t kVectorBytes = 64;
 #include "transform/low_rank/low_rank_kernels-inl.h"
 
 namespace {
