@@ -26,7 +26,7 @@ struct Refusal {
 };
 
 constexpr std::array kRefusals = {
-    Refusal{"--diff,--rediff,--serve,--delta-from,--base,--auto-delta,--auto-base,--base-dir,--patch",
+    Refusal{"--diff,--rediff,--serve,--auto-delta,--auto-base,--base-dir,--patch",
             "deltas between models come in a later version"},
     Refusal{"--use-v8-codec",
             "there is no codec to choose: each tensor gets the one that suits it; leave the option out"},
@@ -39,7 +39,8 @@ struct Known {
 };
 
 constexpr Verbs kCompressing(Verb::kCompress, Verb::kConvert);
-constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract);
+constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kApply);
+constexpr Verbs kTakingBases(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify);
 
 /// A word for an effort.
 struct LevelName {
@@ -103,7 +104,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_flag("-V,--version", flags.version);
   app.add_flag("--fast", flags.fast);
   add("-c,--stdout,--to-stdout", arguments.to_stdout,
-      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract));
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kApply));
   add("-r,--recursive", arguments.recursive,
       Verbs(Verb::kCompress, Verb::kDecompress, Verb::kList, Verb::kInfo, Verb::kStat, Verb::kVerify, Verb::kMigrate,
             Verb::kScan, Verb::kBench));
@@ -112,7 +113,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   add("--no-verify", flags.no_verify, kCompressing);
   add("--ecc", flags.ecc, kCompressing);
   add("--strict", arguments.strict, Verbs(Verb::kVerify));
-  add("--dry-run", arguments.dry_run, Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kMigrate));
+  add("--dry-run", arguments.dry_run,
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kMigrate, Verb::kApply));
   add("--salvage", arguments.salvage, Verbs(Verb::kDecompress, Verb::kExtract));
   for (size_t i = 0; i < kRefusals.size(); ++i) app.add_flag(kRefusals[i].options, flags.refused[i]);
 }
@@ -123,19 +125,22 @@ void AddValues(CLI::App& app, Flags& flags) {
   };
   app.add_option("-T,--threads", flags.threads)->take_last();
   add("-o,--output", flags.output,
-      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kRepair));
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kRepair, Verb::kApply));
   add("-s,--split", flags.part, kCompressing);
   add("--recovery", flags.recovery, Verbs(Verb::kCompress, Verb::kConvert, Verb::kMigrate));
   add("--lossy", flags.lossy, kCompressing);
   add("--max-output", flags.max_output, kDecompressing);
   add("--max-memory", flags.max_memory,
-      Verbs(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify, Verb::kList, Verb::kInfo, Verb::kStat));
+      Verbs(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify, Verb::kList, Verb::kInfo, Verb::kStat,
+            Verb::kApply));
   add("--sample", flags.sample, Verbs(Verb::kVerify));
   add("--from", flags.from, Verbs(Verb::kRepair));
   add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList, Verb::kDiff));
   add("--levels", flags.level_list, Verbs(Verb::kBench));
   auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
   flags.known.push_back({strip, kCompressing});
+  auto* bases = app.add_option("--base,--delta-from", flags.arguments.bases)->allow_extra_args(false);
+  flags.known.push_back({bases, kTakingBases});
   app.add_option("files", flags.arguments.files);
 }
 

@@ -29,6 +29,7 @@ struct Arguments {
   std::vector<Level> levels;  ///< of kBench: which; empty = all
   LossyOptions lossy;
   std::vector<std::string> strip;
+  std::vector<std::string> bases;  ///< a base and the patches on it
   std::optional<uint64_t> part_bytes;
   std::optional<uint64_t> max_output_bytes;
   std::optional<uint64_t> max_memory_bytes;

@@ -70,6 +70,26 @@ Complaint CheckRemoval(const Arguments& arguments) {
   return std::nullopt;
 }
 
+Complaint CheckBases(const Arguments& arguments) {
+  for (const std::string& base : arguments.bases) {
+    if (base.empty()) return UsageError{"--base needs the name of a file or directory"};
+    if (base == kStream) return UsageError{"--base cannot be standard input, since it is read more than once"};
+  }
+  if (!arguments.bases.empty() && arguments.remove_source) {
+    return UsageError{"--rm would leave no copy that is readable without the base; remove the source yourself"};
+  }
+  if (!arguments.bases.empty() && arguments.lossy.enabled()) {
+    return UsageError{"--lossy and --base exclude each other: a patch on a base is lossless"};
+  }
+  if (arguments.verb != Verb::kApply) return std::nullopt;
+  if (arguments.files.size() < 2) return UsageError{"apply needs a base and a patch: apply BASE P.fly -o OUT"};
+  if (std::ranges::count(arguments.files, std::string(kStream)) > 0) {
+    return UsageError{"apply reads files and directories, not standard input"};
+  }
+  if (!arguments.output.has_value() && !arguments.to_stdout) return UsageError{"apply needs -o OUT, or -c"};
+  return std::nullopt;
+}
+
 Complaint CheckMemory(const Arguments& arguments) {
   constexpr uint64_t kLeastBytes = uint64_t{32} << 20;
   if (arguments.max_memory_bytes.value_or(kLeastBytes) >= kLeastBytes) return std::nullopt;
@@ -86,7 +106,7 @@ Complaint CheckVerify(const Arguments& arguments) {
 }  // namespace
 
 std::optional<UsageError> CheckVerb(Verb verb) {
-  constexpr Verbs kLater(Verb::kApply, Verb::kReport);
+  constexpr Verbs kLater(Verb::kReport);
   if (!kLater.Has(verb)) return std::nullopt;
   return UsageError{std::string(NameOf(verb)) + " comes in a later version"};
 }
@@ -98,7 +118,7 @@ std::variant<Arguments, UsageError> CheckArguments(Arguments arguments) {
     if (arguments.members.empty() && !arguments.salvage)
       return UsageError{"extract needs the names of what to take out"};
   }
-  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckMemory}) {
+  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckBases, CheckMemory}) {
     if (Complaint complaint = check(arguments); complaint.has_value()) return *complaint;
   }
   return arguments;

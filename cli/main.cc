@@ -80,6 +80,7 @@ int FailUsage(const UsageError& usage) {
 void RunOnFiles(Arguments& arguments, Console& console) {
   if (arguments.verb == Verb::kDiff) return RunDiff(arguments, console);
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
+  if (arguments.verb == Verb::kApply) return RunApply(arguments, console);
   ExpandDirectories(arguments, console);
   size_t number = 0;
   for (const std::string& file : arguments.files) {

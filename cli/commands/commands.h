@@ -6,6 +6,7 @@
 
 #include "cli/args.h"
 #include "cli/console.h"
+#include "flyweight/pipeline.h"
 
 namespace flyweight::cli {
 
@@ -25,6 +26,13 @@ void RunRepair(const std::string& file, const Arguments& arguments, Console& con
 
 /// Compares the two files.
 void RunDiff(const Arguments& arguments, Console& console);
+
+/// Applies all patches of the command line to the base that is named first.
+void RunApply(const Arguments& arguments, Console& console);
+
+/// Says what was restored.
+void ReportRestored(const std::string& source, const std::string& target, const DecompressSummary& summary,
+                    const Arguments& arguments, Console& console);
 
 /// True where several inputs become one archive, which RunCompressTogether then makes.
 bool GoesIntoOneArchive(const Arguments& arguments);

@@ -95,6 +95,7 @@ void CompressTo(const Sources& sources, const std::string& target, const Argumen
         options.part_bytes = arguments.part_bytes.value_or(0);
         options.recovery_permille = arguments.recovery_permille;
         options.lossy = arguments.lossy;
+        options.bases = arguments.bases;
         options.strip = arguments.strip;
         options.progress = bar.Callback();
         options.notice = TellNotices(first, bar, console);
