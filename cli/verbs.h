@@ -21,6 +21,8 @@ enum class Verb : uint8_t {
   kRepair,
   kDiff,
   kApply,
+  kRebase,
+  kPrune,
   kBench,
   kReport,
   kHelp,
@@ -33,7 +35,7 @@ struct VerbName {
 };
 
 /// Every word that is a verb; of several for one verb the first is its name.
-inline constexpr std::array<VerbName, 20> kVerbNames = {{
+inline constexpr std::array<VerbName, 22> kVerbNames = {{
     {"compress", Verb::kCompress}, {"decompress", Verb::kDecompress},
     {"convert", Verb::kConvert},   {"list", Verb::kList},
     {"ls", Verb::kList},           {"info", Verb::kInfo},
@@ -44,6 +46,7 @@ inline constexpr std::array<VerbName, 20> kVerbNames = {{
     {"diff", Verb::kDiff},         {"apply", Verb::kApply},
     {"bench", Verb::kBench},       {"benchmark", Verb::kBench},
     {"report", Verb::kReport},     {"help", Verb::kHelp},
+    {"rebase", Verb::kRebase},     {"prune", Verb::kPrune},
 }};
 
 std::optional<Verb> FindVerb(std::string_view word);
