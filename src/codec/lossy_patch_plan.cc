@@ -8,6 +8,7 @@
 #include "codec/lossy_patch_codec.h"
 #include "codec/lossy_patch_record.h"
 #include "codec/lossy_patch_side.h"
+#include "codec/predictor_fit.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
 #include "lossy/delta_steps.h"
@@ -213,13 +214,15 @@ Result<PatchPlan> PlanLossyPatchRecord(const ByteSource& source, uint64_t offset
                                        CodecScratch& scratch) {
   PatchPlan plan;
   plan.estimated_bytes = kNoPatchBytes;
-  bool fits = CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && PatchFits(dtype, base_dtype) &&
-              size_bytes % ElementBytes(dtype) == 0 && base_bytes % ElementBytes(base_dtype) == 0;
+  bool fits = CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && size_bytes % ElementBytes(dtype) == 0 &&
+              base_bytes % ElementBytes(base_dtype) == 0;
   if (!fits) return plan;
   auto side = std::make_shared<RecordHead::Side>();
   side->transform = TransformId::kLossyPatch;
   side->first_codecs_only = true;
-  side->patch = PatchSide{base_dtype, base_bytes};
+  FLYWEIGHT_ASSIGN(PredictorFit fit, FitPredictor({source, offset, size_bytes, dtype}, shape,
+                                                  {base, base_offset, base_bytes, base_dtype}));
+  side->patch = PatchSide{base_dtype, base_bytes, std::move(fit.predictor)};
   side->lossy_patch.emplace();
   RecordHead& head = plan.record.head;
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), head);

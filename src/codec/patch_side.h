@@ -1,16 +1,23 @@
 #pragma once
 
+#include <memory>
+
 #include "base/bytes.h"
+#include "codec/patch_predict.h"
 #include "codec/record.h"
 #include "flyweight/result.h"
 #include "transform/base_differences/base_differences.h"
 
 namespace flyweight {
 
+struct DenseSide;
+
 /// Side information of a patch record (docs/format.md section 3.14.1).
 struct PatchSide {
   DType base_dtype = DType::kOpaque;
   uint64_t base_bytes = 0;
+  Predictor predictor = {};
+  std::shared_ptr<const DenseSide> dense = nullptr;  ///< where chunks may be dense
 };
 
 /// The words that a dtype's differences are taken of: its elements, or the halves of complex ones.
@@ -19,9 +26,6 @@ struct PatchWord {
   BaseDifference difference = BaseDifference::kModulo;  ///< the one that suits them
 };
 PatchWord PatchWordOf(DType dtype);
-
-/// Whether a base of this dtype can be one of a record, both as records have them.
-bool PatchFits(DType record_dtype, DType base_dtype);
 
 void WritePatchSide(const PatchSide& side, ByteWriter& writer);
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from flyweight import _core, _serialize, _sources
+from flyweight._atomic import sync_folder
 from flyweight._errors import AlreadyAppliedError, BaseMismatchError, FormatError
 from flyweight._state import Bytes, all_writable, readable, side_by_side
 from flyweight.sync import _checksums
-from flyweight.sync._files import read_json, shard_path, sync_folder, write_whole
+from flyweight.sync._shards import read_json, shard_path, write_whole
 
 INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -166,6 +167,7 @@ def write_version(
         raise FileExistsError(f"{folder} exists")
     folder.mkdir(parents=True, exist_ok=True)
     tensors = [readable(name, tensor) for name, tensor in state.items()]
+    shards: list[tuple[list[_serialize.Tensor], dict[str, str] | None]]
     if base is None:
         metadata: dict[str, Any] = {"total_size": sum(len(tensor.data) for tensor in tensors)}
         shards = [
