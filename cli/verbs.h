@@ -22,6 +22,8 @@ enum class Verb : uint8_t {
   kDiff,
   kApply,
   kServePlan,
+  kRebase,
+  kPrune,
   kBench,
   kReport,
   kHelp,
@@ -34,7 +36,7 @@ struct VerbName {
 };
 
 /// Every word that is a verb; of several for one verb the first is its name.
-inline constexpr std::array<VerbName, 21> kVerbNames = {{
+inline constexpr std::array<VerbName, 23> kVerbNames = {{
     {"compress", Verb::kCompress},
     {"decompress", Verb::kDecompress},
     {"convert", Verb::kConvert},
@@ -56,6 +58,8 @@ inline constexpr std::array<VerbName, 21> kVerbNames = {{
     {"report", Verb::kReport},
     {"help", Verb::kHelp},
     {"serve-plan", Verb::kServePlan},
+    {"rebase", Verb::kRebase},
+    {"prune", Verb::kPrune},
 }};
 
 std::optional<Verb> FindVerb(std::string_view word);
