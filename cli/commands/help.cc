@@ -57,6 +57,7 @@ archive is read back and compared with SRC before it takes its name.
       --lossy KIND     fp16, bf16, int8, int4: smaller, not the same values
       --base BASE      a patch: what changed against BASE, a file, directory or
                        archive. Again for each patch that stands on it
+      --lossy-delta K  error=0.05: a smaller patch, nearly the same values
       --no-verify      do not read the archive back
       --dry-run        say what would be written
   -T, --threads N      0, the default, is one a CPU
