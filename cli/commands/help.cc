@@ -63,6 +63,7 @@ archive is read back and compared with SRC before it takes its name.
       --sequence       SRC holds versions of a model (checkpoint-10, ...): each
                        is stored as what changed since the one before
       --key-every N    with --sequence: no more than N steps to a version; 10
+      --lossy-delta K  error=0.05: a smaller patch, nearly the same values
       --no-verify      do not read the archive back
       --dry-run        say what would be written
   -T, --threads N      0, the default, is one a CPU
