@@ -81,6 +81,7 @@ void RunOnFiles(Arguments& arguments, Console& console) {
   if (arguments.verb == Verb::kDiff) return RunDiff(arguments, console);
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
   if (arguments.verb == Verb::kApply) return RunApply(arguments, console);
+  if (arguments.verb == Verb::kServePlan) return RunServePlan(arguments, console);
   ExpandDirectories(arguments, console);
   size_t number = 0;
   for (const std::string& file : arguments.files) {

@@ -27,6 +27,9 @@ void RunRepair(const std::string& file, const Arguments& arguments, Console& con
 /// Compares the two files.
 void RunDiff(const Arguments& arguments, Console& console);
 
+/// Says what the base that is named first and the patches take in memory together.
+void RunServePlan(const Arguments& arguments, Console& console);
+
 /// Applies all patches of the command line to the base that is named first.
 void RunApply(const Arguments& arguments, Console& console);
 

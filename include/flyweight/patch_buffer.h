@@ -20,8 +20,8 @@ namespace flyweight {
 struct MakePatchOptions {
   Level level = Level::kBalanced;
   size_t thread_count = 0;
-  std::string name;       ///< what the tensors are called, in messages: "v000012"
-  std::string base_name;  ///< what their base is called
+  std::string name = {};       ///< what the tensors are called, in messages: "v000012"
+  std::string base_name = {};  ///< what their base is called
 };
 
 /// Writes the patch that makes `tensors` from `base`, whose tensors are found by name. Of each tensor it stores what is

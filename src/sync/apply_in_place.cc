@@ -47,7 +47,7 @@ Error Wrong(const std::string& what) { return {ErrorCode::kWrongBase, 0, what}; 
 
 class InPlaceRun {
  public:
-  InPlaceRun(const TensorPatch::Impl& patch, std::span<const TensorTarget> targets, const ApplyOptions& options)
+  InPlaceRun(const OpenedPatch& patch, std::span<const TensorTarget> targets, const ApplyOptions& options)
       : patch_(patch), targets_(targets), options_(options) {}
 
   Result<ApplySummary> Run() {
@@ -60,10 +60,11 @@ class InPlaceRun {
       FLYWEIGHT_TRY(pool.ParallelFor(jobs_.size(), [&](size_t job, size_t) { return Look(jobs_[job]); }));
       FLYWEIGHT_TRY(Judge());
     }
-    FLYWEIGHT_TRY(pool.ParallelFor(jobs_.size(), [&](size_t job, size_t worker) -> Status {
+    Status written = pool.ParallelFor(jobs_.size(), [&](size_t job, size_t worker) -> Status {
       if (!options_.check_first) FLYWEIGHT_TRY(LookAtOne(jobs_[job]));
       return Write(jobs_[job], scratch[worker]);
-    }));
+    });
+    if (!written.ok()) return written.take_error();
     if (!options_.check_first) FLYWEIGHT_TRY(Judge());
     return Summary();
   }
@@ -215,7 +216,7 @@ class InPlaceRun {
     return summary;
   }
 
-  const TensorPatch::Impl& patch_;
+  const OpenedPatch& patch_;
   std::span<const TensorTarget> targets_;
   const ApplyOptions& options_;
   std::vector<Change> changes_;
