@@ -51,7 +51,9 @@ def make_trainer(output_dir: pathlib.Path, *callbacks, max_steps: int = STEPS, *
         **options,
     )
     model = transformers.GPT2LMHeadModel(config)
-    return transformers.Trainer(model=model, args=arguments, train_dataset=data, callbacks=list(callbacks))
+    return transformers.Trainer(
+        model=model, args=arguments, train_dataset=data, eval_dataset=data[:4], callbacks=list(callbacks)
+    )
 
 
 def content(folder: pathlib.Path) -> dict[str, bytes]:
@@ -147,7 +149,6 @@ def test_nothing_is_deleted_that_was_not_verified(tmp_path, monkeypatch):
 def test_the_best_checkpoint_stays_for_the_end_of_the_run(tmp_path):
     options = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": SAVE_EVERY}
     trainer = make_trainer(tmp_path / "out", FlyweightCallback(delete_full_checkpoint=True), max_steps=4, **options)
-    trainer.eval_dataset = trainer.train_dataset
     trainer.train()
     best = pathlib.Path(trainer.state.best_model_checkpoint)
     assert (best / "model.safetensors").is_file()
