@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import sys
+import types
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ transformers = pytest.importorskip("transformers")
 
 import flyweight  # noqa: E402
 from flyweight import _chain  # noqa: E402
-from flyweight.transformers import FlyweightCallback, materialize  # noqa: E402
+from flyweight.transformers import DeltaTensorsCallback, FlyweightCallback, materialize  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SAVE_EVERY = 2
@@ -49,7 +51,9 @@ def make_trainer(output_dir: pathlib.Path, *callbacks, max_steps: int = STEPS, *
         **options,
     )
     model = transformers.GPT2LMHeadModel(config)
-    return transformers.Trainer(model=model, args=arguments, train_dataset=data, callbacks=list(callbacks))
+    return transformers.Trainer(
+        model=model, args=arguments, train_dataset=data, eval_dataset=data[:4], callbacks=list(callbacks)
+    )
 
 
 def content(folder: pathlib.Path) -> dict[str, bytes]:
@@ -145,7 +149,6 @@ def test_nothing_is_deleted_that_was_not_verified(tmp_path, monkeypatch):
 def test_the_best_checkpoint_stays_for_the_end_of_the_run(tmp_path):
     options = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": SAVE_EVERY}
     trainer = make_trainer(tmp_path / "out", FlyweightCallback(delete_full_checkpoint=True), max_steps=4, **options)
-    trainer.eval_dataset = trainer.train_dataset
     trainer.train()
     best = pathlib.Path(trainer.state.best_model_checkpoint)
     assert (best / "model.safetensors").is_file()
@@ -237,6 +240,52 @@ def test_a_bad_list_of_versions_is_an_error(tmp_path, text):
     (tmp_path / "flyweight" / "chain.json").write_bytes(text)
     with pytest.raises(flyweight.FlyweightError):
         materialize(tmp_path)
+
+
+class Deltas(types.ModuleType):
+    """What DeltaTensorsCallback asks of flyweight.deltatensors."""
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__("flyweight.deltatensors")
+        self.calls: list[tuple] = []
+        self.fails = fails
+
+    def save_delta_from_paths(self, out, ft_dir, base_dir, strategy="int4", **options):
+        self.calls.append(("save", ft_dir.name, base_dir, strategy, options))
+        pathlib.Path(out).write_bytes(b"delta")
+
+    def load_delta_from_paths(self, out, base_dir):
+        if self.fails:
+            raise flyweight.ChecksumError("the delta does not decode")
+        self.calls.append(("load", pathlib.Path(out).name, base_dir))
+        return {}
+
+
+@pytest.fixture
+def deltas(monkeypatch):
+    module = Deltas()
+    monkeypatch.setitem(sys.modules, "flyweight.deltatensors", module)
+    monkeypatch.setattr(flyweight, "deltatensors", module, raising=False)
+    return module
+
+
+def test_deltas_to_a_base_are_made_as_asked(tmp_path, deltas):
+    callback = DeltaTensorsCallback("base", "sparse", density=0.1)
+    make_trainer(tmp_path / "out", callback, max_steps=2).train()
+    assert deltas.calls == [("save", "checkpoint-2", "base", "sparse", {"density": 0.1})]
+    names = {path.name for path in (tmp_path / "out" / "checkpoint-2").iterdir()}
+    assert {"model.delta.fly", "model.safetensors"} <= names
+
+
+def test_weights_are_deleted_after_their_delta_was_decoded_and_only_then(tmp_path, deltas):
+    callback = DeltaTensorsCallback("base", delete_full_checkpoint=True)
+    make_trainer(tmp_path / "out", callback, max_steps=2).train()
+    assert [call[0] for call in deltas.calls] == ["save", "load"]
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+    deltas.fails = True
+    with pytest.raises(flyweight.ChecksumError):
+        make_trainer(tmp_path / "other", callback, max_steps=2).train()
+    assert (tmp_path / "other" / "checkpoint-2" / "model.safetensors").is_file()
 
 
 def test_arguments_that_make_no_sense_are_refused():
