@@ -68,7 +68,7 @@ Complaint CheckRemoval(const Arguments& arguments) {
   if (arguments.keep) return UsageError{"--rm and -k exclude each other"};
   if (!arguments.verify) return UsageError{"--rm and --no-verify exclude each other"};
   if (arguments.lossy.enabled() || !arguments.strip.empty()) {
-    return UsageError{"--rm would leave no copy of what --lossy or --strip drops; remove the source yourself"};
+    return UsageError{"--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
   }
   return std::nullopt;
 }
@@ -81,8 +81,11 @@ Complaint CheckBases(const Arguments& arguments) {
   if (!arguments.bases.empty() && arguments.remove_source) {
     return UsageError{"--rm would leave no copy that is readable without the base; remove the source yourself"};
   }
-  if (!arguments.bases.empty() && arguments.lossy.enabled()) {
-    return UsageError{"--lossy and --base exclude each other: a patch on a base is lossless"};
+  if (!arguments.bases.empty() && (arguments.lossy.method.has_value() || arguments.lossy.is_adaptive())) {
+    return UsageError{"--lossy and --base exclude each other; a patch on a base takes --lossy-delta"};
+  }
+  if (arguments.bases.empty() && arguments.lossy.delta.has_value()) {
+    return UsageError{"--lossy-delta needs --base, which it is a delta to"};
   }
   if (arguments.verb != Verb::kApply) return std::nullopt;
   if (arguments.files.size() < 2) return UsageError{"apply needs a base and a patch: apply BASE P.fly -o OUT"};

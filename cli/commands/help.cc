@@ -14,6 +14,7 @@ constexpr const char* kGeneral = R"(flyweight keeps the weights of neural networ
   verify X.fly                check every byte; writes nothing
   scan SRC                    how small each level would make it, and why
   bench FILE                  levels and zstd on your file: size and speed
+  apply BASE P.fly -o OUT     what a patch gives; compress --base BASE makes one
   diff A B                    what changed between two models
   migrate, repair X.fly       encode anew; mend
   convert SRC OUT             compress, or decompress where SRC is an archive
@@ -54,6 +55,8 @@ archive is read back and compared with SRC before it takes its name.
       --ecc            the same as --recovery 5%
   -x, --strip GLOB     leave tensors out; optimizer and adam know what to drop
       --lossy KIND     fp16, bf16, int8, int4: smaller, not the same values
+      --base BASE      a patch: what changed against BASE, a file, directory or
+                       archive. Again for each patch that stands on it
       --no-verify      do not read the archive back
       --dry-run        say what would be written
   -T, --threads N      0, the default, is one a CPU
@@ -84,6 +87,7 @@ Every checksum is checked before the name appears; X.fly is kept.
   -f, --force          overwrite; merge into a directory that is there
       --salvage        of a damaged archive, restore what can be; the rest is
                        zeros, in files called NAME.damaged, and is listed
+      --base BASE      what a patch stands on; again for each patch between
       --max-output SIZE  refuse archives that hold more
       --max-memory SIZE  fail rather than take more memory
       --dry-run        say what would be written
@@ -102,6 +106,7 @@ numpy has its type; any other OUT, or -c, gets the plain bytes of one.
   -o, --output OUT     where to
   -c, --stdout         to standard output
   -f, --force          overwrite
+      --base BASE      what a patch stands on; again for each patch between
       --max-output SIZE  refuse to write more
       --max-memory SIZE  fail rather than take more memory
   -T, --threads N      0, the default, is one a CPU
@@ -128,6 +133,8 @@ nothing. Exit code 0 only where all of it comes back as it was.
                        nothing
       --sample P       decode a part P of the chunks (0.01 or 1%), chosen at
                        random, and say how likely damage had been found
+      --base BASE      what a patch stands on; without it only what is stored of
+                       a patch is checked, and that is said
   -r, --recursive      every archive below the directories
       --strict         exit code 2 for archives that are lossy or stripped
       --json           one object a line for each archive
@@ -210,7 +217,23 @@ prints what that took, beside what they would take without sharing.
   -T, --threads N      0, the default, is one a CPU
 )";
 
-constexpr const char* kLater = R"(apply and report come in a later version.
+constexpr const char* kApply = R"(flyweight apply BASE P.fly... -o OUT
+
+Restores what the last of the patches gives, the very same file or directory.
+BASE is a file of any format, a directory or an archive; the patches stand on
+it and on each other in this order. Where anything does not fit, it says what
+is needed and writes nothing.
+
+  -o, --output OUT     the name; - is standard output
+  -c, --stdout         the same as -o -
+  -f, --force          overwrite; merge into a directory that is there
+      --max-output SIZE  refuse to write more
+      --max-memory SIZE  fail rather than take more memory
+      --dry-run        say what would be written
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kLater = R"(report comes in a later version.
 )";
 
 const char* TextOf(Verb topic) {
@@ -242,6 +265,7 @@ const char* TextOf(Verb topic) {
     case Verb::kServePlan:
       return kServePlan;
     case Verb::kApply:
+      return kApply;
     case Verb::kReport:
       return kLater;
     case Verb::kHelp:

@@ -45,7 +45,7 @@ struct CompressOptions {
   /// A base and the patches on it, the first made first: the archive then is a patch, which holds what changed against
   /// the version that they give. The base is a file of any container, a directory or an archive. Tensors are matched by
   /// name, then by content; each is stored as whatever is smallest: the base's own, a patch, or without a base. With it
-  /// nothing is lossy and no source is removed.
+  /// nothing is lossy but by LossyOptions::delta, and no source is removed.
   std::vector<std::string> bases = {};
   LossyOptions lossy = {};  ///< nothing is lossy by itself; with it no source is removed
   /// Tensors that are removed from model files before these are archived; what is restored is a smaller file of the

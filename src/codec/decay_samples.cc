@@ -15,6 +15,7 @@ constexpr size_t kMaxWeights = size_t{1} << 17;
 constexpr size_t kWeightsPerPoint = 32;
 constexpr size_t kMaxPoints = 1024;
 constexpr size_t kMinPoints = 32;
+constexpr size_t kMinWeightsOfPoint = 8;
 
 bool IsNormal(uint32_t word) {
   uint32_t exponent = word >> 23 & 0xFF;
@@ -79,20 +80,21 @@ LossCurve MeasureLoss(const DecayedWeights& decayed) {
   LossCurve curve;
   const size_t point_count = std::min(kMaxPoints, decayed.weights.size() / kWeightsPerPoint);
   if (point_count < kMinPoints) return curve;
-  std::vector<std::vector<uint32_t>> units(point_count);
+  std::vector<std::vector<LossCurve::Point>> buckets(point_count);
   for (const DecayedWeight& weight : decayed.weights) {
     const double place = (weight.middle - 0.5) * 2 * static_cast<double>(point_count);
-    if (place >= 0 && place < static_cast<double>(point_count))
-      units[static_cast<size_t>(place)].push_back(weight.units);
+    if (place < 0 || place >= static_cast<double>(point_count)) continue;
+    buckets[static_cast<size_t>(place)].push_back({weight.middle, static_cast<double>(weight.units)});
   }
-  for (size_t p = 0; p < point_count; ++p) {
-    std::vector<uint32_t>& at = units[p];
-    if (at.size() < 8) continue;
-    std::sort(at.begin(), at.end());
+  for (std::vector<LossCurve::Point>& bucket : buckets) {
+    if (bucket.size() < kMinWeightsOfPoint) continue;
+    std::sort(bucket.begin(), bucket.end(), [](const LossCurve::Point& a, const LossCurve::Point& b) {
+      return a.units != b.units ? a.units < b.units : a.significand < b.significand;
+    });
     // A jump inside the bucket shows as two numbers; a weight or two that decay did not make are no jump.
-    if (at[at.size() / 8] != at[at.size() - 1 - at.size() / 8]) continue;
-    const double significand = 0.5 + (static_cast<double>(p) + 0.5) / (2 * static_cast<double>(point_count));
-    curve.points.push_back({significand, static_cast<double>(at[at.size() / 2])});
+    const size_t eighth = bucket.size() / 8;
+    if (bucket[eighth].units == bucket[bucket.size() - 1 - eighth].units)
+      curve.points.push_back(bucket[bucket.size() / 2]);
   }
   return curve;
 }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kDistances = 65;  // 0 to 64 units of 2^-24
 constexpr int kSweeps = 400;
-constexpr size_t kMaxSensitive = 4096;
+constexpr size_t kMaxSensitive = 1024;
 
 using Counts = std::array<uint32_t, kDistances>;  // steps by distance
 
@@ -105,24 +105,35 @@ Sensitive FindSensitive(const Counts& counts, const std::vector<DecayedWeight>& 
   return sensitive;
 }
 
-/// How many steps of each distance stand before the peak: for each distance by itself, from the smallest, from both
-/// extremes.
+/// Looks for the number of steps of distance `m` before the peak that gives most weights, in ever smaller strides.
+/// `hits` is what `first` gives.
+void ImproveSplit(const Counts& counts, size_t m, const Sensitive& sensitive, Counts& first, size_t& hits) {
+  for (uint32_t stride = std::max(1u, counts[m] / 8);; stride /= 4) {
+    const uint32_t low = first[m] - std::min(first[m], 8 * stride);
+    const uint32_t high = std::min(counts[m], first[m] + 8 * stride);
+    Counts tried = first;
+    for (tried[m] = low; tried[m] <= high; tried[m] += stride) {
+      const size_t tried_hits = sensitive.Hits(InOrder(counts, tried));
+      if (tried_hits > hits) hits = tried_hits, first = tried;
+    }
+    if (stride == 1) return;
+    if (stride < 4) stride = 4;
+  }
+}
+
+/// How many steps of each distance stand before the peak: each by itself, in turn, from all and from none.
 std::vector<ReplayRun> BestOrder(const Counts& counts, const std::vector<DecayedWeight>& weights) {
   const Sensitive sensitive = FindSensitive(counts, weights);
   std::vector<ReplayRun> best = InOrder(counts, counts);
+  if (sensitive.base.empty()) return best;
   size_t best_hits = sensitive.Hits(best);
-  for (const Counts& start : {Counts{}, counts}) {
+  for (const Counts& start : {counts, Counts{}}) {
     Counts first = start;
     size_t hits = sensitive.Hits(InOrder(counts, first));
-    for (size_t m = 1; m < kDistances && !sensitive.base.empty(); ++m) {
-      uint32_t kept = first[m];
-      for (uint32_t part = 0; part <= 8; ++part) {
-        first[m] = static_cast<uint32_t>(uint64_t{counts[m]} * part / 8);
-        const size_t tried = sensitive.Hits(InOrder(counts, first));
-        if (tried > hits) hits = tried, kept = first[m];
-        if (counts[m] == 0) break;
+    for (int round = 0; round < 4 && hits < sensitive.base.size(); ++round) {
+      for (size_t m = 1; m < kDistances; ++m) {
+        if (counts[m] != 0) ImproveSplit(counts, m, sensitive, first, hits);
       }
-      first[m] = kept;
     }
     if (hits > best_hits) best_hits = hits, best = InOrder(counts, first);
   }

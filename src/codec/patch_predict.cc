@@ -84,7 +84,38 @@ void CastElements(const Predictor& predictor, const std::byte* source, size_t co
   }
 }
 
+void AddLowRank(const Predictor& predictor, uint64_t first_element, const std::byte* source, size_t count,
+                std::byte* target) {
+  const size_t source_bytes = ElementBytes(predictor.base_dtype), target_bytes = ElementBytes(predictor.dtype);
+  float values[kLossyStrip];
+  for (size_t begin = 0; begin < count; begin += kLossyStrip) {
+    const size_t strip = std::min(kLossyStrip, count - begin);
+    LoadStrip(predictor.base_dtype, source + begin * source_bytes, strip, values);
+    predictor.low_rank->SubtractFrom(first_element + begin, std::span(values, strip));
+    StoreStrip(predictor.dtype, values, strip, target + begin * target_bytes);
+  }
+}
+
+bool IsFloatOfLowRank(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+
+Result<Predictor> ReadLowRankPredictor(ReadCursor& cursor, DType base_dtype, DType dtype, uint64_t element_count) {
+  if (!CanAddLowRank(base_dtype, dtype))
+    return Error{ErrorCode::kCorrupt, cursor.offset(),
+                 "record head: a matrix of low rank that does not fit the dtypes"};
+  FLYWEIGHT_ASSIGN(LowRankFactors factors, ReadLowRank(cursor, element_count));
+  return MakeLowRankPredictor(base_dtype, dtype, factors);
+}
+
 }  // namespace
+
+bool CanAddLowRank(DType base_dtype, DType dtype) { return IsFloatOfLowRank(base_dtype) && IsFloatOfLowRank(dtype); }
+
+Predictor MakeLowRankPredictor(DType base_dtype, DType dtype, const LowRankFactors& factors) {
+  Predictor predictor{PredictorKind::kLowRank, dtype, base_dtype};
+  predictor.low_rank_side = WriteLowRank(factors);
+  predictor.low_rank = Prepare(factors);
+  return predictor;
+}
 
 bool CanCast(DType base_dtype, DType dtype) {
   return base_dtype != dtype && CanBeLossy(base_dtype) && CanBeLossy(dtype);
@@ -104,6 +135,7 @@ Predictor MakeCastPredictor(DType base_dtype, DType dtype, bool is_truncated) {
 void SerializePredictor(const Predictor& predictor, ByteWriter& writer) {
   writer.Write(static_cast<uint8_t>(predictor.kind));
   if (predictor.kind == PredictorKind::kCast) writer.Write(static_cast<uint8_t>(predictor.is_truncated ? 1 : 0));
+  if (predictor.kind == PredictorKind::kLowRank) writer.Append(predictor.low_rank_side);
   if (predictor.kind != PredictorKind::kReplay) return;
   writer.Write(static_cast<uint8_t>(predictor.runs.size()));
   for (const ReplayRun& run : predictor.runs) WriteRun(run, writer);
@@ -124,11 +156,13 @@ Result<Predictor> ParsePredictor(ReadCursor& cursor, DType dtype, DType base_dty
     case PredictorKind::kReplay:
       if (dtype == DType::kF32 && base_dtype == DType::kF32) return ReadReplay(cursor, element_count);
       return Error{ErrorCode::kCorrupt, at, "record head: multiplications of elements that are not F32"};
+    case PredictorKind::kLowRank:
+      return ReadLowRankPredictor(cursor, base_dtype, dtype, element_count);
   }
   return Error{ErrorCode::kUnsupportedFeature, at, "record head: unknown predictor " + std::to_string(kind)};
 }
 
-void Predict(const Predictor& predictor, uint64_t /*first_element*/, ByteSpan base_chunk, MutableByteSpan predicted) {
+void Predict(const Predictor& predictor, uint64_t first_element, ByteSpan base_chunk, MutableByteSpan predicted) {
   const size_t base_element_bytes = ElementBytes(predictor.base_dtype);
   const size_t element_bytes = ElementBytes(predictor.dtype);
   const size_t count = std::min(base_chunk.size() / base_element_bytes, predicted.size() / element_bytes);
@@ -143,6 +177,9 @@ void Predict(const Predictor& predictor, uint64_t /*first_element*/, ByteSpan ba
         break;
       case PredictorKind::kReplay:
         predictor.replay->Apply(base_chunk.data(), count, predicted.data());
+        break;
+      case PredictorKind::kLowRank:
+        AddLowRank(predictor, first_element, base_chunk.data(), count, predicted.data());
         break;
     }
   }

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "codec/low_rank_side.h"
 #include "flyweight/result.h"
 #include "flyweight/tensor.h"
 #include "transform/replay/replay.h"
@@ -17,9 +18,10 @@ namespace flyweight {
 
 /// Numbers are written into archives and never change meaning.
 enum class PredictorKind : uint8_t {
-  kNone = 0,    ///< the base's bytes
-  kCast = 1,    ///< the base's elements in the tensor's dtype
-  kReplay = 2,  ///< multiplied as an optimizer did that decays weights, or as a merge did
+  kNone = 0,     ///< the base's bytes
+  kCast = 1,     ///< the base's elements in the tensor's dtype
+  kReplay = 2,   ///< multiplied as an optimizer did that decays weights, or as a merge did
+  kLowRank = 3,  ///< with a matrix of low rank added, as training and merged adapters do for the most part
 };
 
 struct Predictor {
@@ -28,7 +30,9 @@ struct Predictor {
   DType base_dtype = DType::kOpaque;  ///< the base's
   bool is_truncated = false;          ///< cast to BF16 without rounding
   std::vector<ReplayRun> runs = {};
-  std::shared_ptr<const Replay> replay = nullptr;  ///< ready to apply
+  std::shared_ptr<const Replay> replay = nullptr;     ///< ready to apply
+  std::vector<std::byte> low_rank_side = {};          ///< of kLowRank, as the head holds it
+  std::shared_ptr<const LowRank> low_rank = nullptr;  ///< ready to apply
 };
 
 /// Whether elements of `base_dtype` can be cast to `dtype`: both of F64, F32, F16 and BF16, and not the same.
@@ -39,6 +43,12 @@ bool CanCast(DType base_dtype, DType dtype);
 Predictor MakeReplayPredictor(std::vector<ReplayRun> runs, uint64_t element_count);
 
 Predictor MakeCastPredictor(DType base_dtype, DType dtype, bool is_truncated);
+
+/// A matrix added in F32, and the sum given in the tensor's dtype. Precondition: CanAddLowRank.
+Predictor MakeLowRankPredictor(DType base_dtype, DType dtype, const LowRankFactors& factors);
+
+/// Whether both are of F32, F16 and BF16.
+bool CanAddLowRank(DType base_dtype, DType dtype);
 
 void SerializePredictor(const Predictor& predictor, ByteWriter& writer);
 

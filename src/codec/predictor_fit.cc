@@ -1,11 +1,15 @@
 #include "codec/predictor_fit.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "codec/decay_samples.h"
 #include "codec/decay_schedule.h"
+#include "codec/difference_cost.h"
+#include "codec/low_rank_fit.h"
 #include "codec/record_side.h"
 #include "codec/replay_fit.h"
 
@@ -68,7 +72,11 @@ Result<WordPairs> ReadPairs(const StretchReader& reader, uint64_t stretches) {
 }
 
 double SavedBits(const WordPairs& pairs, std::span<const ReplayRun> runs) {
-  return MeanDifferenceBits(pairs.base, pairs.tensor) - MeanDifferenceBits(Replayed(runs, pairs.base), pairs.tensor);
+  const std::vector<uint32_t> replayed = Replayed(runs, pairs.base);
+  auto bits = [&pairs](const std::vector<uint32_t>& predicted) {
+    return MeanDifferenceBits(DType::kF32, std::as_bytes(std::span(predicted)), std::as_bytes(std::span(pairs.tensor)));
+  };
+  return bits(pairs.base) - bits(replayed);
 }
 
 Result<PredictorFit> FitReplay(const StretchReader& reader) {
@@ -109,11 +117,20 @@ Result<PredictorFit> FitCast(const StretchReader& reader, DType base_dtype, DTyp
 
 }  // namespace
 
-Result<PredictorFit> FitPredictor(const SourcedTensor& tensor, const Shape& /*shape*/, const SourcedTensor& base) {
+Result<PredictorFit> FitPredictor(const SourcedTensor& tensor, const Shape& shape, const SourcedTensor& base) {
   const StretchReader reader(tensor, base);
-  if (CanCast(base.dtype, tensor.dtype)) return FitCast(reader, base.dtype, tensor.dtype);
-  if (tensor.dtype == DType::kF32 && base.dtype == DType::kF32 && reader.element_count() > 0) return FitReplay(reader);
-  return PredictorFit{{PredictorKind::kNone, tensor.dtype, base.dtype}};
+  PredictorFit fit{{PredictorKind::kNone, tensor.dtype, base.dtype}};
+  if (reader.element_count() == 0) return fit;
+  if (CanCast(base.dtype, tensor.dtype)) {
+    FLYWEIGHT_ASSIGN(fit, FitCast(reader, base.dtype, tensor.dtype));
+  } else if (tensor.dtype == DType::kF32 && base.dtype == DType::kF32) {
+    FLYWEIGHT_ASSIGN(fit, FitReplay(reader));
+  }
+  // Weights that only decayed are no matrix of low rank, and those that learned are no decay.
+  if (fit.predictor.kind == PredictorKind::kReplay || !CanAddLowRank(base.dtype, tensor.dtype)) return fit;
+  FLYWEIGHT_ASSIGN(std::optional<LowRankFit> low_rank, FitLowRank(tensor, shape, base));
+  if (!low_rank) return fit;
+  return PredictorFit{MakeLowRankPredictor(base.dtype, tensor.dtype, low_rank->factors), low_rank->saved_bits};
 }
 
 }  // namespace flyweight

@@ -24,8 +24,8 @@ struct PredictorFit {
 };
 
 /// Finds what predicts the tensor from the base best. Where the dtypes differ that is at least a cast, or kNone where
-/// there is none. Looks at a sample of up to 2 MiB of each; the same bytes always give the same predictor. Errors:
-/// those of reading.
+/// there is none. Looks at a sample of up to 2 MiB of each, and reads both once more where a matrix of low rank
+/// promises a gain; the same bytes always give the same predictor. Errors: those of reading.
 Result<PredictorFit> FitPredictor(const SourcedTensor& tensor, const Shape& shape, const SourcedTensor& base);
 
 }  // namespace flyweight

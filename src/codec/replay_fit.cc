@@ -144,15 +144,4 @@ std::vector<ReplayRun> FitScale(const WordPairs& pairs) {
   return {{narrow > low && narrow < high ? narrow : simplest, 1}};
 }
 
-double MeanDifferenceBits(std::span<const uint32_t> predicted, std::span<const uint32_t> words) {
-  auto ordered = [](uint32_t word) { return word >> 31 != 0 ? word ^ 0x7FFFFFFF : word; };
-  uint64_t bits = 0;
-  for (size_t i = 0; i < words.size(); ++i) {
-    const auto difference = static_cast<int32_t>(ordered(words[i]) - ordered(predicted[i]));
-    const auto magnitude = static_cast<uint32_t>(difference < 0 ? -static_cast<int64_t>(difference) : difference);
-    bits += static_cast<uint64_t>(std::bit_width(magnitude)) + (magnitude != 0 ? 1 : 0);
-  }
-  return words.empty() ? 0 : static_cast<double>(bits) / static_cast<double>(words.size());
-}
-
 }  // namespace flyweight

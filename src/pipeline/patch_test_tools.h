@@ -42,8 +42,8 @@ inline void Tune(SafetensorsEntry& entry, uint64_t stride, uint64_t seed) {
 /// A model of several chunks, with a tensor of each kind that matters.
 inline Tensors BaseTensors(uint64_t seed = 1) {
   return {MakeEntry("embed.weight", DType::kBF16, {700, 512}, seed * 100),
-          MakeEntry("layer.0.weight", DType::kBF16, {512, 512}, seed * 100 + 1),
-          MakeEntry("layer.1.weight", DType::kBF16, {512, 600}, seed * 100 + 2),
+          MakeEntry("layer.0.weight", DType::kBF16, {256, 512}, seed * 100 + 1),
+          MakeEntry("layer.1.weight", DType::kBF16, {128, 600}, seed * 100 + 2),
           MakeEntry("norm.weight", DType::kF32, {512}, seed * 100 + 3),
           MakeEntry("head.weight", DType::kF32, {100, 512}, seed * 100 + 4)};
 }

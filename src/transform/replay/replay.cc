@@ -20,7 +20,7 @@ constexpr uint32_t kMantissaMask = (1u << kMantissaBits) - 1;
 constexpr uint32_t kExponentOfOne = 127u << kMantissaBits;
 constexpr uint32_t kUneven = UINT32_MAX;
 // With fewer steps the multiplications take less time than the table's look-ups.
-constexpr size_t kTableMinSteps = 48;
+constexpr size_t kTableMinSteps = 96;
 // The table takes the steps of 8192 elements; a few times as many make it worth while.
 constexpr uint64_t kTableMinElements = uint64_t{1} << 16;
 // The table's reasoning holds where no step takes more than a small part of the element.

@@ -1,0 +1,63 @@
+#include <immintrin.h>
+
+#include "transform/low_rank/low_rank_kernels.h"
+
+namespace flyweight::avx512 {
+constexpr size_t kVectorBytes = 64;
+#include "transform/low_rank/low_rank_kernels-inl.h"
+
+namespace {
+
+using Words = __m512i;
+using Floats = __m512;
+constexpr size_t kLanes = sizeof(Floats) / sizeof(float);
+
+inline Words Zero() { return _mm512_setzero_si512(); }
+
+inline Words Pair(const int16_t* left) {
+  int32_t pair;
+  __builtin_memcpy(&pair, left, sizeof pair);
+  return _mm512_set1_epi32(pair);
+}
+
+inline Words AddProducts(Words sum, Words factors, const int16_t* right) {
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(factors, _mm512_loadu_si512(right)));
+}
+
+inline void Subtract(Words sum, float scale, float* values) {
+  const Floats value = _mm512_loadu_ps(values);
+  const Floats lowered = _mm512_sub_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale)));
+  const Words exponents = _mm512_set1_epi32(0x7F800000);
+  const __mmask16 special = _mm512_cmpeq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(value), exponents), exponents);
+  _mm512_storeu_ps(values, _mm512_mask_mov_ps(lowered, special, value));
+}
+
+}  // namespace
+
+void SubtractProduct(const int16_t* left, const int16_t* right, size_t pair_count, size_t stride, size_t count,
+                     float scale, float* values) {
+  size_t begin = 0;
+  for (; begin + 4 * kLanes <= count; begin += 4 * kLanes) {
+    Words a = Zero(), b = Zero(), c = Zero(), d = Zero();
+    for (size_t p = 0; p < pair_count; ++p) {
+      const Words factors = Pair(left + 2 * p);
+      const int16_t* at = right + p * stride + 2 * begin;
+      a = AddProducts(a, factors, at);
+      b = AddProducts(b, factors, at + 2 * kLanes);
+      c = AddProducts(c, factors, at + 4 * kLanes);
+      d = AddProducts(d, factors, at + 6 * kLanes);
+    }
+    Subtract(a, scale, values + begin);
+    Subtract(b, scale, values + begin + kLanes);
+    Subtract(c, scale, values + begin + 2 * kLanes);
+    Subtract(d, scale, values + begin + 3 * kLanes);
+  }
+  for (; begin + kLanes <= count; begin += kLanes) {
+    Words sum = Zero();
+    for (size_t p = 0; p < pair_count; ++p) sum = AddProducts(sum, Pair(left + 2 * p), right + p * stride + 2 * begin);
+    Subtract(sum, scale, values + begin);
+  }
+  SubtractColumns(left, right, pair_count, stride, begin, count, scale, values);
+}
+
+}  // namespace flyweight::avx512
