@@ -69,7 +69,7 @@ constexpr std::array kLevelNames = {
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
-  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, level_list;
+  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, lossy_delta, level_list;
   bool decompress = false;
   bool test = false;
   bool list = false;
@@ -137,6 +137,7 @@ void AddValues(CLI::App& app, Flags& flags) {
   add("-s,--split", flags.part, kCompressing);
   add("--recovery", flags.recovery, Verbs(Verb::kCompress, Verb::kConvert, Verb::kMigrate));
   add("--lossy", flags.lossy, kCompressing);
+  add("--lossy-delta", flags.lossy_delta, kCompressing);
   add("--max-output", flags.max_output, kDecompressing);
   add("--max-memory", flags.max_memory,
       Verbs(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify, Verb::kList, Verb::kInfo, Verb::kStat,
@@ -189,6 +190,11 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
     Result<LossyOptions> lossy = ParseLossyOptions(flags.lossy);
     if (!lossy.ok()) return UsageError{"--lossy: " + lossy.error().message};
     arguments.lossy = lossy.value();
+  }
+  if (is_given("--lossy-delta")) {
+    Result<LossyDeltaOptions> delta = ParseLossyDelta(flags.lossy_delta);
+    if (!delta.ok()) return UsageError{"--lossy-delta: " + delta.error().message};
+    arguments.lossy.delta = delta.value();
   }
   if (is_given("--threads")) {
     std::optional<uint64_t> count = ParseCount(flags.threads, kThreadsMax);

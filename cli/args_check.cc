@@ -22,6 +22,9 @@ Complaint CheckFiles(const Arguments& arguments) {
   if (arguments.verb == Verb::kConvert && arguments.files.size() > 2) {
     return UsageError{"convert takes one input and one output"};
   }
+  if (arguments.verb == Verb::kServePlan && (arguments.files.size() < 2 || count > 0)) {
+    return UsageError{"serve-plan needs a base and patches: serve-plan BASE P1.fly P2.fly"};
+  }
   if (arguments.verb == Verb::kDiff && arguments.files.size() != 2) return UsageError{"diff takes two models"};
   if (arguments.verb == Verb::kRepair && arguments.files.size() > 1 && arguments.output.has_value()) {
     return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};
@@ -65,7 +68,7 @@ Complaint CheckRemoval(const Arguments& arguments) {
   if (arguments.keep) return UsageError{"--rm and -k exclude each other"};
   if (!arguments.verify) return UsageError{"--rm and --no-verify exclude each other"};
   if (arguments.lossy.enabled() || !arguments.strip.empty()) {
-    return UsageError{"--rm would leave no copy of what --lossy or --strip drops; remove the source yourself"};
+    return UsageError{"--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
   }
   return std::nullopt;
 }
@@ -78,8 +81,11 @@ Complaint CheckBases(const Arguments& arguments) {
   if (!arguments.bases.empty() && arguments.remove_source) {
     return UsageError{"--rm would leave no copy that is readable without the base; remove the source yourself"};
   }
-  if (!arguments.bases.empty() && arguments.lossy.enabled()) {
-    return UsageError{"--lossy and --base exclude each other: a patch on a base is lossless"};
+  if (!arguments.bases.empty() && (arguments.lossy.method.has_value() || arguments.lossy.is_adaptive())) {
+    return UsageError{"--lossy and --base exclude each other; a patch on a base takes --lossy-delta"};
+  }
+  if (arguments.bases.empty() && arguments.lossy.delta.has_value()) {
+    return UsageError{"--lossy-delta needs --base, which it is a delta to"};
   }
   if (arguments.verb != Verb::kApply) return std::nullopt;
   if (!arguments.base_directories.empty() && arguments.files.size() > 1) {

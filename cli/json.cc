@@ -82,6 +82,7 @@ Json DescribeTensor(const ArchiveListing& listing, const ListedTensor& tensor) {
     json["lossy"] = {{"method", tensor.lossy->method},
                      {"max_error", tensor.lossy->max_error},
                      {"rms_error", tensor.lossy->rms_error}};
+    if (tensor.lossy->relative_error.has_value()) json["lossy"]["relative_error"] = *tensor.lossy->relative_error;
   }
   if (tensor.patch != PatchKind::kNone) {
     json["patch"] = tensor.patch == PatchKind::kSame ? "same" : "patch";

@@ -83,6 +83,7 @@ void RunOnFiles(Arguments& arguments, Console& console) {
   if (arguments.verb == Verb::kPrune) return RunPrune(arguments, console);
   if (arguments.lineage) return RunLineage(arguments, console);
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
+  if (arguments.verb == Verb::kServePlan) return RunServePlan(arguments, console);
   if (arguments.verb == Verb::kApply) {
     if (FindBasesOf(arguments.files.back(), arguments, console)) RunApply(arguments, console);
     return;

@@ -38,6 +38,9 @@ bool FindBasesOf(const std::string& file, Arguments& arguments, Console& console
 /// Compares the two files.
 void RunDiff(const Arguments& arguments, Console& console);
 
+/// Says what the base that is named first and the patches take in memory together.
+void RunServePlan(const Arguments& arguments, Console& console);
+
 /// Applies all patches of the command line to the base that is named first.
 void RunApply(const Arguments& arguments, Console& console);
 

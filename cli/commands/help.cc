@@ -63,6 +63,7 @@ archive is read back and compared with SRC before it takes its name.
       --sequence       SRC holds versions of a model (checkpoint-10, ...): each
                        is stored as what changed since the one before
       --key-every N    with --sequence: no more than N steps to a version; 10
+      --lossy-delta K  error=0.05: a smaller patch, nearly the same values
       --no-verify      do not read the archive back
       --dry-run        say what would be written
   -T, --threads N      0, the default, is one a CPU
@@ -217,6 +218,15 @@ another type or shape. Exit code as of cmp: 0 same, 1 different, 2 trouble.
   -T, --threads N      0, the default, is one a CPU
 )";
 
+constexpr const char* kServePlan = R"(flyweight serve-plan BASE P1.fly [P2.fly...]
+
+Decodes a base and the patches on it into memory, what they share once, and
+prints what that took, beside what they would take without sharing.
+
+      --json           one object
+  -T, --threads N      0, the default, is one a CPU
+)";
+
 constexpr const char* kRebase = R"(flyweight rebase BASE P1.fly [P2.fly...] --onto NEW [--onto Q1.fly...] -o OUT.fly
 
 Makes one patch out of BASE and the patches on it, in this order, that stands on
@@ -293,6 +303,8 @@ const char* TextOf(Verb topic) {
       return kConvert;
     case Verb::kDiff:
       return kDiff;
+    case Verb::kServePlan:
+      return kServePlan;
     case Verb::kRebase:
       return kRebase;
     case Verb::kPrune:

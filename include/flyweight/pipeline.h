@@ -45,7 +45,7 @@ struct CompressOptions {
   /// A base and the patches on it, the first made first: the archive then is a patch, which holds what changed against
   /// the version that they give. The base is a file of any container, a directory or an archive. Tensors are matched by
   /// name, then by content; each is stored as whatever is smallest: the base's own, a patch, or without a base. With it
-  /// nothing is lossy and no source is removed.
+  /// nothing is lossy but by LossyOptions::delta, and no source is removed.
   std::vector<std::string> bases = {};
   /// The source is a directory of versions of one model (checkpoint-10, checkpoint-20, ...): tensors are stored as what
   /// changed against the version before, and whole at least in every so many. 0 = versions mean nothing.

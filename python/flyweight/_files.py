@@ -29,11 +29,14 @@ def compress_file(
     level: str | int = "balanced",
     overwrite: bool = False,
     threads: int = 0,
+    lossy_delta: str | None = None,
 ) -> dict[str, int]:
     """Compresses a file, a directory or several of them into the archive `target`, as the command does.
 
     With `base`, a file of any container, a directory or an archive, the archive is a patch: it holds what changed.
     A list gives a base and the patches on it, the oldest first; the patch then is one on what the last of them gives.
+    `lossy_delta` makes what changed smaller and not exact, as the command's --lossy-delta does: "error=0.05" loses at
+    most a twentieth of what changed, as a root of sums of squares over the whole model.
     The archive is read back and compared before it takes its name. Returns source_bytes, archive_bytes, files, tensors.
     """
     return _core.compress_paths(
@@ -43,6 +46,7 @@ def compress_file(
         _levels.number(level),
         check_threads(threads),
         overwrite,
+        lossy_delta or "",
     )
 
 

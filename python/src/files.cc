@@ -29,13 +29,14 @@ auto Call(const Verb& verb, const std::string& path) {
 }
 
 nb::dict CompressPaths(const nb::list& sources, const nb::bytes& target, const nb::list& bases, unsigned level,
-                       size_t threads, bool overwrite) {
+                       size_t threads, bool overwrite, const std::string& lossy_delta) {
   if (level > static_cast<unsigned>(Level::kMax)) throw nb::value_error("unknown level");
   CompressOptions options;
   options.thread_count = threads;
   options.level = static_cast<Level>(level);
   options.overwrite = overwrite;
   options.bases = ToStrings(bases);
+  if (!lossy_delta.empty()) options.lossy.delta = Unwrap(ParseLossyDelta(lossy_delta), {});
   std::vector<std::string> paths = ToStrings(sources);
   std::string target_path = ToString(target);
   CompressSummary summary = Call([&] { return flyweight::Compress(paths, target_path, options); }, {});
@@ -45,6 +46,35 @@ nb::dict CompressPaths(const nb::list& sources, const nb::bytes& target, const n
   row["files"] = summary.file_count;
   row["tensors"] = summary.tensor_count;
   return row;
+}
+
+nb::dict List(const nb::bytes& path) {
+  std::string archive = ToString(path);
+  ArchiveListing listing = Call([&] { return ListArchive(archive); }, archive);
+  nb::dict result;
+  result["archive_bytes"] = listing.archive_bytes;
+  result["identity"] = listing.identity_hex;
+  result["base_name"] = listing.base.has_value() ? listing.base->name : std::string();
+  result["base_identity"] = listing.base.has_value() ? listing.base->identity_hex : std::string();
+  nb::dict tensors;
+  for (const ListedTensor& extent : listing.extents) {
+    if (!extent.is_tensor) continue;
+    nb::dict row;
+    row["dtype"] = std::string(Describe(extent.dtype).name);
+    nb::list shape;
+    for (uint64_t dimension : extent.shape) shape.append(dimension);
+    row["shape"] = shape;
+    row["stored_bytes"] = extent.stored_bytes;
+    if (extent.lossy.has_value()) {
+      row["lossy"] = extent.lossy->method;
+      row["max_error"] = extent.lossy->max_error;
+      row["rms_error"] = extent.lossy->rms_error;
+      if (extent.lossy->relative_error.has_value()) row["relative_error"] = *extent.lossy->relative_error;
+    }
+    tensors[nb::str(extent.name.data(), extent.name.size())] = row;
+  }
+  result["tensors"] = tensors;
+  return result;
 }
 
 nb::dict Restored(const DecompressSummary& summary) {
@@ -151,10 +181,12 @@ nb::dict Diff(const nb::bytes& base, const nb::bytes& variant, size_t threads, c
 
 void BindFiles(nb::module_& module) {
   module.def("compress_paths", &CompressPaths, nb::arg("sources"), nb::arg("target"), nb::arg("bases"),
-             nb::arg("level"), nb::arg("threads"), nb::arg("overwrite"),
+             nb::arg("level"), nb::arg("threads"), nb::arg("overwrite"), nb::arg("lossy_delta") = "",
              nb::sig("def compress_paths(sources: list[bytes], target: bytes, bases: list[bytes], level: int, "
-                     "threads: int, overwrite: bool) -> dict[str, int]"),
+                     "threads: int, overwrite: bool, lossy_delta: str = '') -> dict[str, int]"),
              "Compresses files or directories into one archive; with bases, what changed against them.");
+  module.def("list_archive", &List, nb::arg("path"), nb::sig("def list_archive(path: bytes) -> dict[str, object]"),
+             "What an archive's index says of it, of what it stands on and of its tensors.");
   module.def("decompress_path", &DecompressPath, nb::arg("source"), nb::arg("target"), nb::arg("bases"),
              nb::arg("threads"), nb::arg("overwrite"),
              nb::sig("def decompress_path(source: bytes, target: bytes, bases: list[bytes], threads: int, "

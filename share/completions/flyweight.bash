@@ -5,7 +5,7 @@ _flyweight() {
   local verbs="compress decompress apply extract list info stat verify scan bench diff rebase prune migrate repair convert help"
   local common="--force --quiet --verbose --json --threads --help --version"
   local levels="--fast --balanced --high --max --best --inference --storage"
-  local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --base --auto-base --base-dir --sequence --key-every --no-verify
+  local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --lossy-delta --base --auto-base --base-dir --sequence --key-every --no-verify
     --dry-run --keep $levels"
   local decompressing="--output --stdout --recursive --max-output --max-memory --salvage --base --base-dir --dry-run --keep"
 
@@ -23,6 +23,7 @@ _flyweight() {
   case $previous in
     -T | --threads | -s | --split | --recovery | --sample | --max-output | --max-memory | --tensor | --key-every | --keep-last) return ;;
     --lossy) COMPREPLY=($(compgen -W "fp16 bf16 int8 int4" -- "$current")) && return ;;
+    --lossy-delta) COMPREPLY=($(compgen -W "error=0.05 strategy=int4 strategy=sparse strategy=one_bit" -- "$current")) && return ;;
     -x | --strip) COMPREPLY=($(compgen -W "optimizer adam" -- "$current")) && return ;;
     --levels) COMPREPLY=($(compgen -W "fast balanced high max" -- "$current")) && return ;;
     help) COMPREPLY=($(compgen -W "$verbs" -- "$current")) && return ;;

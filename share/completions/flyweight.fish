@@ -50,6 +50,7 @@ complete -c flyweight -n $writes -l resume -d 'go on with what an interrupted ru
 complete -c flyweight -n $writes -l recovery -x -d 'parity, in percent'
 complete -c flyweight -n $writes -l ecc -d '5% parity'
 complete -c flyweight -n $writes -l lossy -x -a 'fp16 bf16 int8 int4' -d 'smaller, not the same values'
+complete -c flyweight -n $writes -l lossy-delta -x -a 'error=0.05 strategy=int4 strategy=sparse strategy=one_bit' -d 'a smaller patch, nearly the same values'
 complete -c flyweight -l base -r -d 'what a patch stands on'
 complete -c flyweight -l base-dir -r -d 'where bases are'
 complete -c flyweight -n $writes -l auto-base -d 'look for the base'

@@ -59,7 +59,7 @@ LossyPatch Encode(const PatchInput& input, const LossyDeltaChoice& choice) {
     Bytes frame(FrameBound(chunk.size()));
     MutableByteSpan restored = MutableByteSpan(result.restored).subspan(i * head.chunk_bytes, chunk.size());
     result.record.table.push_back(
-        EncodeLossyPatchFrame(result.record.plan, i, chunk, base_chunk, frame, restored, scratch));
+        EncodeLossyPatchFrame(result.record.plan, i, chunk, base_chunk, frame, restored, scratch).entry);
     frame.resize(result.record.table.back().frame_bytes);
     result.record.frames.push_back(std::move(frame));
   }
@@ -79,10 +79,10 @@ double RelativeError(DType dtype, ByteSpan tuned, ByteSpan base, ByteSpan restor
   return std::sqrt(SquaredDistance(dtype, tuned, restored) / SquaredDistance(dtype, tuned, base));
 }
 
-LossyDeltaChoice Uniform(float step) { return {DeltaStrategy::kUniform, step, 0}; }
-LossyDeltaChoice Int4(double exact) { return {DeltaStrategy::kInt4, 0, exact}; }
-LossyDeltaChoice Sparse(double exact) { return {DeltaStrategy::kSparse, 0, exact}; }
-LossyDeltaChoice OneBit() { return {DeltaStrategy::kOneBit, 0, 0}; }
+LossyDeltaChoice Uniform(float step) { return {DeltaMethod::kUniform, step, 0}; }
+LossyDeltaChoice Int4(double exact) { return {DeltaMethod::kInt4, 0, exact}; }
+LossyDeltaChoice Sparse(double exact) { return {DeltaMethod::kSparse, 0, exact}; }
+LossyDeltaChoice OneBit() { return {DeltaMethod::kOneBit, 0, 0}; }
 
 const LossyDeltaChoice kChoices[] = {Uniform(1e-3F), Uniform(1e-5F), Int4(0.01), Int4(0),
                                      Sparse(0.1),    Sparse(0),      OneBit()};
@@ -351,7 +351,7 @@ TEST_F(HostileLossyPatch, EveryImpossibleFieldOfTheHeadIsRefused) {
   };
   const Case kCases[] = {
       {"unknown mode", 0, {14}},
-      {"reserved", 1, {1}},
+      {"no method", 1, {0}},
       {"reserved", 3, {1}},
       {"a step that is no number", 4, {0, 0, 0xC0, 0x7F}},
       {"an infinite step", 4, {0, 0, 0x80, 0x7F}},

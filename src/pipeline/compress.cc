@@ -16,6 +16,7 @@
 #include "pipeline/base_input.h"
 #include "pipeline/base_match.h"
 #include "pipeline/decode.h"
+#include "pipeline/delta_plan.h"
 #include "pipeline/duplicates.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
@@ -126,6 +127,8 @@ Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputF
   std::unique_ptr<PatchBases> patches;
   if (run.base != nullptr) {
     FLYWEIGHT_ASSIGN(patches, MatchBase(input.contents(), index, run.base, pool));
+    if (compress.lossy.delta.has_value())
+      FLYWEIGHT_TRY(PlanLossyDeltas(input.contents(), index, *patches, *compress.lossy.delta, pool, lossy));
   } else if (compress.key_every != 0) {
     FLYWEIGHT_ASSIGN(patches, MatchVersions(input.contents(), index, compress.key_every));
   }
@@ -246,9 +249,12 @@ Status CheckOptions(size_t source_count, const std::string& target, const Compre
   if (!options.bases.empty() && options.remove_source) {
     return Error{ErrorCode::kInvalidArgument, 0, "a source is not removed where its archive needs a base"};
   }
-  if (!options.bases.empty() && options.lossy.enabled()) {
+  if (!options.bases.empty() && (options.lossy.method.has_value() || options.lossy.is_adaptive())) {
     return Error{ErrorCode::kInvalidArgument, 0,
-                 "a patch on a base is lossless: leave out the lossy option or the base"};
+                 "this lossy option has no use for a base: leave out one of the two, or make the delta lossy"};
+  }
+  if (options.bases.empty() && options.lossy.delta.has_value()) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a lossy delta needs a base that it is a delta to"};
   }
   if (options.key_every != 0 && (!options.bases.empty() || options.lossy.enabled())) {
     return Error{ErrorCode::kInvalidArgument, 0, "a sequence of versions has no base outside and is lossless"};

@@ -2,6 +2,7 @@
 
 import json
 import random
+import struct
 
 import pytest
 from command import bf16_weights, safetensors
@@ -78,6 +79,7 @@ def test_listings_say_what_a_patch_stands_on(models):
 
 
 def test_a_sharded_directory_is_a_variant_and_a_base(models):
+    (models.path / "dir").mkdir()
     for shard, numbers in (("a", (0,)), ("b", (2, 1))):
         all_tensors = tensors(*FIRST)
         models.write(f"dir/{shard}.safetensors", safetensors([all_tensors[number] for number in numbers]))
@@ -129,3 +131,34 @@ def test_what_makes_no_sense_is_wrong_usage(models, words, says):
     outcome = models.run(*words)
     assert outcome.code == 2 and says in outcome.err
     assert models.names() == before
+
+
+def floats(count, seed, scale, start=None):
+    source = random.Random(seed)
+    values = start or [0.0] * count
+    return [value + source.gauss(0, scale) for value in values]
+
+
+def test_lossy_deltas_lose_what_was_allowed_and_say_so(place):
+    base = floats(128 * 100, 1, 0.05)
+    tune = floats(128 * 100, 2, 1e-3, base)
+    for name, values in (("base", base), ("tune", tune)):
+        data = struct.pack(f"<{len(values)}f", *values)
+        place.write(f"{name}.safetensors", safetensors([("w", "F32", [128, 100], data)]))
+    made = ["compress", "tune.safetensors", "--base", "base.safetensors"]
+    assert place.run(*made, "-o", "exact.fly").code == 0
+    assert place.run(*made, "--lossy-delta", "error=0.1", "-o", "p.fly").code == 0
+    assert len(place.read("p.fly")) < len(place.read("exact.fly")) / 2
+    for words in (["list"], ["info"], ["stat"], ["verify"], ["verify", "--base", "base.safetensors"]):
+        outcome = place.run(*words, "p.fly")
+        assert outcome.code == 0 and "LOSSY" in outcome.out, words
+    (tensor,) = json.loads(place.run("list", "--json", "p.fly").out)["tensors"]
+    assert tensor["lossy"]["method"] == "delta"
+    assert place.run("apply", "base.safetensors", "p.fly", "-o", "out").code == 0
+    result = struct.unpack(f"<{len(tune)}f", place.read("out")[-4 * len(tune) :])
+    error = sum((a - b) ** 2 for a, b in zip(result, tune, strict=True))
+    change = sum((a - b) ** 2 for a, b in zip(base, tune, strict=True))
+    assert 0 < error <= 0.01 * change
+    assert tensor["lossy"]["relative_error"] == pytest.approx((error / change) ** 0.5, rel=1e-4)
+    outcome = place.run(*made, "--lossy-delta", "error=0.1", "--rm", "-o", "q.fly")
+    assert outcome.code == 2 and "remove the source yourself" in outcome.err and "q.fly" not in place.names()

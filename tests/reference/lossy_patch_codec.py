@@ -17,6 +17,7 @@ WORDS = {"F32": "<u4", "F16": "<u2", "BF16": "<u2"}
 class LossyPatchSide:
     """3.6.3: the head's side information behind that of the patch."""
 
+    method: int
     row_steps: bool
     by_rows: bool
     by_columns: bool
@@ -29,9 +30,11 @@ def lossy_patch_side(cursor, dtype_name):
     must(dtype_name in WORDS, "a lossy patch of another dtype")
     modes = cursor.uint(1)
     must(modes < 8, "lossy patch: unknown modes")
-    cursor.zeros(3, "lossy patch")
+    method = cursor.uint(1)
+    must(1 <= method <= 4, "lossy patch: an unknown method")
+    cursor.zeros(2, "lossy patch")
     (step,) = struct.unpack("<f", cursor.take(4))
-    side = LossyPatchSide(bool(modes & 1), bool(modes & 2), bool(modes & 4), step, cursor.uint(4))
+    side = LossyPatchSide(method, bool(modes & 1), bool(modes & 2), bool(modes & 4), step, cursor.uint(4))
     must(math.isfinite(step) and math.copysign(1, step) > 0 and not (side.row_steps and step), "a step that is none")
     must(side.columns <= 1 << 20 and (side.columns or not side.by_columns), "lossy patch: impossible columns")
     if side.by_columns:
