@@ -50,6 +50,14 @@ Json DescribeListing(const ArchiveListing& listing) {
                {"is_lossy", listing.is_lossy},
                {"is_stripped", listing.is_stripped},
                {"damage", listing.damage}};
+  json["identity"] = nullptr;
+  if (!listing.identity_hex.empty()) json["identity"] = listing.identity_hex;
+  json["base"] = nullptr;
+  if (listing.base.has_value()) {
+    json["base"] = {{"name", listing.base->name},
+                    {"identity", listing.base->identity_hex},
+                    {"part_count", listing.base->part_count}};
+  }
   if (listing.is_tree || listing.files.empty()) return json;
   const ListedFile& file = listing.files.front();
   json["file_name"] = file.name;
@@ -74,6 +82,12 @@ Json DescribeTensor(const ArchiveListing& listing, const ListedTensor& tensor) {
     json["lossy"] = {{"method", tensor.lossy->method},
                      {"max_error", tensor.lossy->max_error},
                      {"rms_error", tensor.lossy->rms_error}};
+    if (tensor.lossy->relative_error.has_value()) json["lossy"]["relative_error"] = *tensor.lossy->relative_error;
+  }
+  if (tensor.patch != PatchKind::kNone) {
+    json["patch"] = tensor.patch == PatchKind::kSame ? "same" : "patch";
+    json["base_name"] = OrNull(tensor.base_name);
+    json["patch_depth"] = tensor.patch_depth;
   }
   return json;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the examples of README.md, and checks the links of all documents.
 
-Its ```sh and ```python blocks run in order, in a temporary folder that holds a model.safetensors.
+Its ```sh and ```python blocks run in order, in a temporary folder that holds a model.safetensors and a fine-tune
+of it, tune.safetensors.
 
 Usage: .venv/bin/python tools/check_readme.py   exit 0 = all ran, 1 = one failed or a link leads nowhere
 """
@@ -31,10 +32,12 @@ def broken_links(document: pathlib.Path) -> list[str]:
             if not (document.parent / target).exists() and target not in MADE_BY_BENCH]  # fmt: skip
 
 
-def make_model(path: pathlib.Path) -> None:
+def make_models(folder: pathlib.Path) -> None:
     random = np.random.default_rng(1)
     tensors = {f"layer.{i}.weight": random.standard_normal((256, 384)).astype(np.float32) for i in range(3)}
-    save_file({**tensors, "norm.weight": np.ones(384, np.float16)}, path)
+    save_file({**tensors, "norm.weight": np.ones(384, np.float16)}, folder / "model.safetensors")
+    tensors["layer.1.weight"] += random.standard_normal((256, 384)).astype(np.float32) * np.float32(1e-4)
+    save_file({**tensors, "norm.weight": np.ones(384, np.float16)}, folder / "tune.safetensors")
 
 
 def run_examples() -> list[str]:
@@ -45,7 +48,7 @@ def run_examples() -> list[str]:
         return ["README.md: no examples found"]
     environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
     with tempfile.TemporaryDirectory() as folder:
-        make_model(pathlib.Path(folder) / "model.safetensors")
+        make_models(pathlib.Path(folder))
         for language, text in blocks:
             command = ["bash", "-euxo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
             finished = subprocess.run(

@@ -189,6 +189,16 @@ def compare_shared(compare: Comparison, spec: str) -> None:
         "kFeatureShared = uint64_t{1} << " + (feature.group(1) if feature else ""),
         (re.search(r"kFeatureShared = uint64_t\{1\} << \d+", read("src/archive/wire.h")) or [""])[0],
     )
+    patches = re.search(r"(\d+) = patches against a base", section(spec, "1.1"))
+    compare.same(
+        "wire.h kFeaturePatches",
+        "kFeaturePatches = uint64_t{1} << " + (patches.group(1) if patches else ""),
+        (re.search(r"kFeaturePatches = uint64_t\{1\} << \d+", read("src/archive/wire.h")) or [""])[0],
+    )
+    depth = re.search(r"It must be at most (\d+)", section(spec, "1.4.3"))
+    compare.same("wire.h kPatchDepthMax", wire.get("kPatchDepthMax"), int(depth.group(1)) if depth else None)
+    row = re.search(r"a row of a base table (\d+)", section(spec, "5"))
+    compare.same("wire.h kBaseRowMinBytes", wire.get("kBaseRowMinBytes"), int(row.group(1)) if row else None)
     piece = re.search(r"a piece (\d+)", section(spec, "5"))
     compare.same("wire.h kPieceBytes", wire.get("kPieceBytes"), int(piece.group(1)) if piece else None)
 

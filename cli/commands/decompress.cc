@@ -28,24 +28,6 @@ Json LostJson(const std::vector<LostContent>& all) {
   return json;
 }
 
-void Report(const std::string& source, const std::string& target, const DecompressSummary& summary,
-            const Arguments& arguments, Console& console) {
-  for (const LostContent& lost : summary.lost) TellLost(source, lost, console);
-  if (arguments.json) {
-    Json report = {{"source", source},
-                   {"target", target},
-                   {"archive_bytes", summary.archive_bytes},
-                   {"file_bytes", summary.file_bytes},
-                   {"file_count", summary.file_count}};
-    if (arguments.salvage) report["lost"] = LostJson(summary.lost);
-    console.Print(ToJsonLine(report));
-    return;
-  }
-  std::string written = target == kStream ? "" : ", written to " + target;
-  console.Note(DisplayName(source) + ": " + HumanBytes(summary.archive_bytes) + " to " +
-               HumanBytes(summary.file_bytes) + written);
-}
-
 /// The name that follows from the archive's own.
 std::optional<std::string> RestoredName(const std::string& archive, Console& console) {
   if (archive != kStream && HasSuffix(archive)) return WithoutSuffix(archive);
@@ -85,6 +67,24 @@ std::optional<std::string> TargetOf(const std::string& archive, const Arguments&
 
 }  // namespace
 
+void ReportRestored(const std::string& source, const std::string& target, const DecompressSummary& summary,
+                    const Arguments& arguments, Console& console) {
+  for (const LostContent& lost : summary.lost) TellLost(source, lost, console);
+  if (arguments.json) {
+    Json report = {{"source", source},
+                   {"target", target},
+                   {"archive_bytes", summary.archive_bytes},
+                   {"file_bytes", summary.file_bytes},
+                   {"file_count", summary.file_count}};
+    if (arguments.salvage) report["lost"] = LostJson(summary.lost);
+    console.Print(ToJsonLine(report));
+    return;
+  }
+  std::string written = target == kStream ? "" : ", written to " + target;
+  console.Note(DisplayName(source) + ": " + HumanBytes(summary.archive_bytes) + " to " +
+               HumanBytes(summary.file_bytes) + written);
+}
+
 void RunDecompress(const std::string& file, const Arguments& arguments, Console& console) {
   if (RefuseDirectory(file, console)) return;
   std::optional<std::string> target = TargetOf(file, arguments, console);
@@ -104,11 +104,12 @@ void RestoreMembers(const std::string& archive, const std::string& target, const
         options.salvage = arguments.salvage;
         options.max_output_bytes = arguments.max_output_bytes.value_or(UINT64_MAX);
         options.members = members;
+        options.bases = arguments.bases;
         options.progress = bar.Callback();
         options.notice = TellNotices(archive, bar, console);
         return DecompressFile(archive, target, options);
       });
-  if (summary.has_value()) Report(archive, target, *summary, arguments, console);
+  if (summary.has_value()) ReportRestored(archive, target, *summary, arguments, console);
 }
 
 }  // namespace flyweight::cli

@@ -128,7 +128,7 @@ std::optional<std::string> TensorsTarget(const std::string& file, const Argument
 
 void RunExtract(const std::string& file, const Arguments& arguments, Console& console) {
   if (RefuseDirectory(file, console)) return;
-  Result<Archive> archive = Archive::OpenPath(file);
+  Result<Archive> archive = Archive::OpenPath(file, arguments.bases);
   if (!archive.ok()) return console.Fail(file, archive.error());
   const ArchiveListing& listing = archive.value().listing();
   bool are_files = std::ranges::all_of(arguments.members, [&](const std::string& m) { return NamesFile(listing, m); });

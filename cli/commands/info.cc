@@ -91,6 +91,8 @@ void RunInfo(const std::string& file, const Arguments& arguments, Console& conso
     const std::string& sha256 = listing->files.front().sha256_hex;
     console.Print("sha256    " + (sha256.empty() ? "none" : sha256));
   }
+  if (!listing->identity_hex.empty()) console.Print("identity  " + listing->identity_hex);
+  for (const std::string& line : BaseLines(*listing)) console.Print(line);
   for (const std::string& line : LossLines(*listing)) console.Print(line);
   if (arguments.files.size() > 1 && file != arguments.files.back()) console.Print("");
 }

@@ -24,6 +24,10 @@ void AddTotal(const ArchiveListing& listing, Table& table, std::vector<std::stri
 /// What is said of a tensor beside its sizes.
 std::string RemarkOn(const ListedTensor& extent) {
   if (extent.lossy.has_value()) return "LOSSY " + extent.lossy->method;
+  bool is_renamed = !extent.base_name.empty() && extent.base_name != extent.name && extent.is_tensor;
+  std::string of_base = is_renamed ? " of " + EscapeForTerminal(extent.base_name) : "";
+  if (extent.patch == PatchKind::kSame) return "same" + of_base;
+  if (extent.patch == PatchKind::kPatch) return "patch" + of_base;
   if (extent.shared_bytes == 0) return "";
   bool is_all = extent.shared_bytes == extent.decoded_bytes;
   return is_all ? "shared" : HumanPercent(extent.shared_bytes, extent.decoded_bytes) + " shared";
@@ -119,6 +123,7 @@ void RunList(const std::string& file, const Arguments& arguments, Console& conso
   if (!listing->is_tree || arguments.verbose || arguments.pattern.has_value()) {
     PrintTensors(*listing, arguments, console);
   }
+  for (const std::string& line : BaseLines(*listing)) console.Print(line);
   for (const std::string& line : LossLines(*listing)) console.Print(line);
 }
 

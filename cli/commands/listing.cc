@@ -51,6 +51,17 @@ std::vector<std::string> LossLines(const ArchiveListing& listing) {
   return lines;
 }
 
+std::vector<std::string> BaseLines(const ArchiveListing& listing) {
+  if (!listing.base.has_value()) return {};
+  std::array<uint64_t, 3> counts{};  // by PatchKind
+  for (const ListedTensor& extent : listing.extents) {
+    if (extent.is_tensor) ++counts[static_cast<size_t>(extent.patch)];
+  }
+  return {"base      " + EscapeForTerminal(listing.base->name) + ", identity " + listing.base->identity_hex,
+          "patch     " + std::to_string(counts[1]) + " tensors are the base's, " + std::to_string(counts[2]) +
+              " are patches, " + std::to_string(counts[0]) + " are stored whole"};
+}
+
 std::string ShapeText(const Shape& shape) {
   std::string text;
   for (uint64_t dimension : shape) text += (text.empty() ? "" : ", ") + std::to_string(dimension);

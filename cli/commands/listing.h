@@ -18,6 +18,9 @@ uint64_t OverheadBytes(const ArchiveListing& listing);
 /// "LOSSY: ...", "STRIPPED: ...": a line for each that holds, none for what is wholly what was compressed.
 std::vector<std::string> LossLines(const ArchiveListing& listing);
 
+/// What a patch stands on and how it holds its tensors; no line for other archives.
+std::vector<std::string> BaseLines(const ArchiveListing& listing);
+
 /// "[768, 1024]".
 std::string ShapeText(const Shape& shape);
 

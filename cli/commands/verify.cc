@@ -19,6 +19,7 @@ VerifyOptions OptionsOf(const Arguments& arguments, ProgressCallback progress) {
   VerifyOptions options;
   options.thread_count = arguments.thread_count;
   options.progress = std::move(progress);
+  options.bases = arguments.bases;
   if (arguments.fast) options.mode = VerifyMode::kFast;
   if (arguments.sample_fraction.has_value()) {
     options.mode = VerifyMode::kSample;
@@ -49,6 +50,7 @@ void PrintJson(const std::string& file, const Result<VerifySummary>& summary, co
     report["checked_count"] = summary.value().checked_count;
     report["part_count"] = summary.value().part_count;
     report["has_parity"] = summary.value().has_parity;
+    report["lacks_base"] = summary.value().lacks_base;
     if (arguments.sample_fraction.has_value()) report["detection_probability"] = DetectionOfOnePercent(summary.value());
   } else {
     report["error"] = summary.error().message;
@@ -59,6 +61,9 @@ void PrintJson(const std::string& file, const Result<VerifySummary>& summary, co
 
 std::string ResultText(const VerifySummary& summary, const Arguments& arguments) {
   std::string chunks = std::to_string(summary.chunk_count) + " chunks";
+  if (summary.lacks_base) {
+    return "ok as it is stored, " + chunks + "; it is a patch, and nothing was decoded without its base (--base)";
+  }
   if (arguments.fast) return "ok as it is stored, " + chunks + "; nothing was decoded";
   if (!arguments.sample_fraction.has_value()) return "ok, " + HumanBytes(summary.file_bytes) + " in " + chunks;
   char percent[32];
@@ -92,7 +97,7 @@ void RunVerify(const std::string& file, const Arguments& arguments, Console& con
   }
   TellLosses(file, arguments, console);
   // What was not looked at has to be said.
-  bool is_partial = arguments.fast || arguments.sample_fraction.has_value();
+  bool is_partial = summary.value().lacks_base || arguments.fast || arguments.sample_fraction.has_value();
   bool wants_result = arguments.verbose || ((is_partial || IsTerminal(STDOUT_FILENO)) && !arguments.quiet);
   if (arguments.json || !wants_result) return;
   console.Print(EscapeForTerminal(DisplayName(file)) + ": " + ResultText(summary.value(), arguments));

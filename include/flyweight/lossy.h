@@ -16,6 +16,15 @@ enum class LossyMethod : uint8_t {
   kF16 = 1,     ///< rounded to F16
   kBF16 = 2,    ///< rounded to BF16
   kBlocks = 3,  ///< integers of a few bits, with a scale for each block of elements
+  kDelta = 4,   ///< what changed against a base, made smaller; `bits` says how, a DeltaMethod
+};
+
+/// How what changed against a base is made smaller. Numbers are written into archives and never change meaning.
+enum class DeltaMethod : uint8_t {
+  kUniform = 1,  ///< whole numbers of one step, rounded so that error and size together are least
+  kInt4 = 2,     ///< 15 levels, and exact elements where differences are largest
+  kSparse = 3,   ///< exact elements where differences are largest, all others the base's
+  kOneBit = 4,   ///< signs, with the mean magnitude of each row
 };
 
 inline constexpr uint32_t kLossyDefaultBlock = 64;
@@ -33,8 +42,17 @@ struct LossyChoice {
   bool operator==(const LossyChoice&) const = default;
 };
 
-/// "fp16", "bf16", "int8/64" (bits and block), "int4/64+min".
+/// "fp16", "bf16", "int8/64" (bits and block), "int4/64+min", "delta", "delta int4", "delta sparse", "delta 1 bit".
 std::string NameOf(const LossyChoice& choice);
+
+/// How lossy a patch may be.
+struct LossyDeltaOptions {
+  DeltaMethod method = DeltaMethod::kUniform;
+  /// kUniform: the error of all tensors together, ||result - source|| / ||source - base||; over 0, under 1.
+  double error = 0.05;
+  double exact_fraction = 0.01;  ///< kInt4 and kSparse: the part of each tensor's elements that is exact
+  double tensor_error = 1;       ///< a tensor that would lose more than this, relative as `error`, is stored exactly
+};
 
 /// What a user asked for. As it is made nothing is lossy.
 struct LossyOptions {
@@ -42,7 +60,9 @@ struct LossyOptions {
   std::optional<uint64_t> budget_bytes;    ///< of the archive: methods are chosen tensor by tensor
   std::optional<double> bits_per_element;  ///< the same, as the archive's bits for each element of its tensors
 
-  bool enabled() const { return method.has_value() || is_adaptive(); }
+  std::optional<LossyDeltaOptions> delta;  ///< of patches only, and nothing else with it
+
+  bool enabled() const { return method.has_value() || is_adaptive() || delta.has_value(); }
   bool is_adaptive() const { return budget_bytes.has_value() || bits_per_element.has_value(); }
 };
 
@@ -52,11 +72,16 @@ struct LossyOptions {
 /// its bits for each element. Errors: kInvalidArgument.
 Result<LossyOptions> ParseLossyOptions(std::string_view text);
 
+/// Reads what stands behind --lossy-delta: "error=0.05", "strategy=int4,outliers=0.01", "strategy=sparse,keep=0.1",
+/// "strategy=one_bit"; "tensor=0.5" may be added to each. Errors: kInvalidArgument.
+Result<LossyDeltaOptions> ParseLossyDelta(std::string_view text);
+
 /// What a listing says of a lossy tensor.
 struct LossyInfo {
   std::string method;    ///< as NameOf gives it
   double max_error = 0;  ///< the largest absolute error of any element, measured when it was compressed
   double rms_error = 0;  ///< the root of the mean squared error
+  std::optional<double> relative_error = {};  ///< of what changed against the base, where that was made smaller
 };
 
 }  // namespace flyweight

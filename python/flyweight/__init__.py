@@ -24,6 +24,8 @@ from flyweight._errors import (
 if TYPE_CHECKING:
     from flyweight import numpy, sync, torch
     from flyweight._delta import apply_patch_, compress_delta, decompress_delta, make_patch, peek_is_delta
+    from flyweight._files import apply, compress_file, decompress_file, diff, identity, verify
+    from flyweight._open_many import open_many
     from flyweight._safe_open import safe_open
     from flyweight._scan import scan
 
@@ -36,37 +38,52 @@ __all__ = [
     "LimitError",
     "UnsupportedVersionError",
     "__version__",
+    "apply",
     "apply_patch_",
     "compress",
     "compress_delta",
+    "compress_file",
     "decompress",
     "decompress_delta",
+    "decompress_file",
+    "diff",
+    "identity",
     "make_patch",
     "numpy",
+    "open_many",
     "peek_is_delta",
     "safe_open",
     "scan",
     "sync",
     "torch",
+    "verify",
 ]
 
 
+# What compress and decompress do not need is imported when it is asked for: the module by the name in it.
+_LAZY = {
+    "apply": "_files",
+    "apply_patch_": "_delta",
+    "compress_delta": "_delta",
+    "compress_file": "_files",
+    "decompress_delta": "_delta",
+    "decompress_file": "_files",
+    "diff": "_files",
+    "identity": "_files",
+    "make_patch": "_delta",
+    "open_many": "_open_many",
+    "peek_is_delta": "_delta",
+    "safe_open": "_safe_open",
+    "scan": "_scan",
+    "verify": "_files",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # What compress and decompress do not need is imported when it is asked for.
-    if name == "safe_open":
-        from flyweight._safe_open import safe_open
+    from importlib import import_module
 
-        return safe_open
-    if name == "scan":
-        from flyweight._scan import scan
-
-        return scan
-    if name in ("apply_patch_", "compress_delta", "decompress_delta", "make_patch", "peek_is_delta"):
-        from flyweight import _delta
-
-        return getattr(_delta, name)
+    if name in _LAZY:
+        return getattr(import_module(f"flyweight.{_LAZY[name]}"), name)
     if name in ("numpy", "sync", "torch"):
-        from importlib import import_module
-
         return import_module(f"flyweight.{name}")
     raise AttributeError(f"module 'flyweight' has no attribute {name!r}")

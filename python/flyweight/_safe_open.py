@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from flyweight import _dtypes, _indexing, _sources
 from flyweight._buffers import check_threads, cpu_count
 from flyweight._errors import FlyweightError
+from flyweight._files import Path, base_paths
 
 if TYPE_CHECKING:
     from flyweight._frameworks import Framework
@@ -27,7 +29,8 @@ class safe_open:
 
     `framework` is "np" or "numpy", "pt" or "torch"; `device` is where torch tensors go. `backend` is accepted as
     safetensors accepts it ("mmap", "pread") and makes no difference: compressed tensors are read with parallel reads.
-    `threads` is how many CPUs decode, 0 for all. One object may be used by several threads at once.
+    `threads` is how many CPUs decode, 0 for all. `base` is what a patch stands on: a base, or a list of a base and the
+    patches on it. One object may be used by several threads at once.
     """
 
     def __init__(
@@ -38,10 +41,11 @@ class safe_open:
         *,
         backend: str = "mmap",
         threads: int = 0,
+        base: Path | Sequence[Path] | None = None,
     ) -> None:
         if backend not in ("mmap", "pread"):
             raise ValueError(f"unknown backend {backend!r}; known are mmap, pread")
-        self._open(_sources.open_path(filename), framework, device, threads)
+        self._open(_sources.open_path(filename, base_paths(base)), framework, device, threads)
 
     @classmethod
     def _from_bytes(cls, data: Any, framework: str, threads: int) -> safe_open:

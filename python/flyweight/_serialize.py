@@ -66,6 +66,13 @@ def layout(tensors: list[Tensor], metadata: dict[str, str] | None) -> tuple[byte
     return len(header).to_bytes(8, "little") + header, ordered
 
 
+def lay_out_file(tensors: list[Tensor], metadata: dict[str, str] | None, path: str | os.PathLike[str]) -> None:
+    """Writes the plain safetensors file of `tensors`, which must not exist."""
+    header, ordered = layout(tensors, metadata)
+    with open(path, "xb") as file:
+        file.writelines(_pieces(header, ordered))
+
+
 def save(tensors: list[Tensor], metadata: dict[str, str] | None, level: str | int, threads: int) -> bytes:
     """An archive of the safetensors file of `tensors`."""
     check_threads(threads)
@@ -116,8 +123,7 @@ def _laid_out(tensors: list[Tensor], metadata: dict[str, str] | None, folder: by
     """The safetensors file as bytes: in memory, or, where it is large, in a nameless file in `folder` (if given)."""
     header, ordered = layout(tensors, metadata)
     total = len(header) + sum(tensor.size_bytes for tensor in ordered)
-    # One at a time: a function among them may have to copy its tensor from a device.
-    pieces = itertools.chain([header], (_data(tensor) for tensor in ordered if tensor.size_bytes))
+    pieces = _pieces(header, ordered)
     if folder is None or total <= _MEMORY_BYTES:
         memory = mmap.mmap(-1, total)
         if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -133,6 +139,11 @@ def _laid_out(tensors: list[Tensor], metadata: dict[str, str] | None, folder: by
             memory = mmap.mmap(file.fileno(), total, access=mmap.ACCESS_READ)
     with memory, memoryview(memory) as content:
         yield content
+
+
+def _pieces(header: bytes, ordered: list[Tensor]) -> Iterator[Any]:
+    # One at a time: a tensor may have to be copied from a device first.
+    return itertools.chain([header], (_data(tensor) for tensor in ordered if tensor.size_bytes))
 
 
 def _data(tensor: Tensor) -> Any:

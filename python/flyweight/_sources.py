@@ -28,6 +28,16 @@ class Entry:
     place: int  #: the extent's number in an archive, the offset in a plain file
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How an archive holds a tensor."""
+
+    name: str  #: without the file's path
+    kind: str  #: "" in itself, "same" as the base's, "patch"
+    base_name: str  #: the tensor's name in the base
+    digest: str
+
+
 class Source(Protocol):
     """A file of named tensors. Any number of threads may read from it."""
 
@@ -43,13 +53,16 @@ class Source(Protocol):
         """Fills `target` (bytes, writable) with the tensor's bytes from `begin`."""
 
 
-def open_path(path: str | os.PathLike[str]) -> Source:
-    """The tensors of an archive or of a plain safetensors file; the content decides which it is."""
+def open_path(path: str | os.PathLike[str], bases: list[bytes] | None = None) -> Source:
+    """The tensors of an archive or of a plain safetensors file; the content decides which it is.
+
+    `bases` is what a patch stands on.
+    """
     file = _File(path)
     magic = bytearray(len(ARCHIVE_MAGIC))
     if _may_be_safetensors(bytes(magic[: file.read_into(0, magic)]), file.size):
         return PlainSource(file, os.fsdecode(path))
-    return ArchiveSource(_core.Archive.from_path(os.fsencode(path)), os.fsdecode(path))
+    return ArchiveSource(_core.Archive.from_path(os.fsencode(path), bases or []), os.fsdecode(path))
 
 
 def open_bytes(data: Any) -> Source:
@@ -89,6 +102,11 @@ class ArchiveSource:
     def sha256(self) -> str:
         """The SHA-256 of the file in the archive, in hexadecimal digits; empty for the archive of a directory."""
         return self._archive.sha256
+
+    def origins(self) -> dict[int, Origin]:
+        """How each extent is held, by its number."""
+        rows = self._archive.extent_origins()
+        return {n: Origin(self._extents[n][1], kind, base, digest) for n, (kind, base, digest) in enumerate(rows)}
 
     @functools.cached_property
     def metadata(self) -> dict[str, str] | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flyweight import _dtypes, _serialize
 from flyweight._buffers import read_view
 from flyweight._errors import FlyweightError
+from flyweight._files import Path
 from flyweight._safe_open import safe_open
 
 if TYPE_CHECKING:
@@ -47,10 +49,14 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str], *, backend: str = "mmap", threads: int = 0
+    filename: str | os.PathLike[str],
+    *,
+    backend: str = "mmap",
+    threads: int = 0,
+    base: Path | Sequence[Path] | None = None,
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of an archive, or of a plain safetensors file."""
-    with safe_open(filename, framework="np", backend=backend, threads=threads) as opened:
+    """The arrays of an archive, or of a plain safetensors file; `base` is as safe_open has it."""
+    with safe_open(filename, framework="np", backend=backend, threads=threads, base=base) as opened:
         return opened.get_tensors()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flyweight import _dtypes, _serialize
 from flyweight._buffers import flat, read_view
 from flyweight._errors import FlyweightError
+from flyweight._files import Path
 from flyweight._safe_open import safe_open
 
 if TYPE_CHECKING:
@@ -51,10 +52,15 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str], device: str | int = "cpu", *, backend: str = "mmap", threads: int = 0
+    filename: str | os.PathLike[str],
+    device: str | int = "cpu",
+    *,
+    backend: str = "mmap",
+    threads: int = 0,
+    base: Path | Sequence[Path] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """The tensors of an archive, or of a plain safetensors file."""
-    with safe_open(filename, framework="pt", device=device, backend=backend, threads=threads) as opened:
+    """The tensors of an archive, or of a plain safetensors file; `base` is as safe_open has it."""
+    with safe_open(filename, framework="pt", device=device, backend=backend, threads=threads, base=base) as opened:
         return opened.get_tensors()
 
 

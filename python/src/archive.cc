@@ -17,12 +17,13 @@ namespace {
 /// An Archive and what it reads from: a path for messages, or the buffer it must not outlive.
 class OpenArchive {
  public:
-  static OpenArchive FromPath(const nb::bytes& path_bytes) {
+  static OpenArchive FromPath(const nb::bytes& path_bytes, const nb::list& base_paths) {
     std::string path = ToString(path_bytes);
+    std::vector<std::string> bases = ToStrings(base_paths);
     std::optional<Result<Archive>> archive;
     {
       nb::gil_scoped_release unlocked;
-      archive.emplace(Archive::OpenPath(path));
+      archive.emplace(Archive::OpenPath(path, bases));
     }
     return OpenArchive(Unwrap(std::move(*archive), path), path, {});
   }
@@ -64,6 +65,25 @@ class OpenArchive {
     }
     return rows;
   }
+
+  /// (kind, name in the base, digest) of each extent; kind: "" stored, "same" as the base's, "patch".
+  nb::list ExtentOrigins() const {
+    constexpr const char* kKinds[] = {"", "same", "patch"};
+    nb::list rows;
+    for (const ListedTensor& extent : listing().extents) {
+      rows.append(nb::make_tuple(kKinds[static_cast<size_t>(extent.patch)], DecodeText(extent.base_name),
+                                 DecodeText(extent.digest_hex)));
+    }
+    return rows;
+  }
+
+  /// (name, identity, parts that are needed), or None.
+  nb::object Base() const {
+    const std::optional<ListedBase>& base = listing().base;
+    if (!base.has_value()) return nb::none();
+    return nb::make_tuple(DecodeText(base->name), DecodeText(base->identity_hex), base->part_count);
+  }
+  nb::str Identity() const { return DecodeText(listing().identity_hex); }
 
   bool IsTree() const { return listing().is_tree; }
 
@@ -124,7 +144,9 @@ class OpenArchive {
 void BindArchive(nb::module_& module) {
   nb::class_<OpenArchive>(module, "Archive",
                           "An archive in a file or in memory. Any number of threads may decode from it.")
-      .def_static("from_path", &OpenArchive::FromPath, nb::arg("path"))
+      .def_static("from_path", &OpenArchive::FromPath, nb::arg("path"), nb::arg("bases") = nb::list(),
+                  nb::sig("def from_path(path: bytes, bases: list[bytes] = []) -> Archive"),
+                  "Opens an archive; a patch with the base and the patches it stands on.")
       .def_static("from_bytes", &OpenArchive::FromBytes, nb::arg("data").noconvert(),
                   nb::sig("def from_bytes(data: memoryview) -> Archive"))
       .def_prop_ro("file_name", &OpenArchive::FileName)
@@ -141,6 +163,12 @@ void BindArchive(nb::module_& module) {
            "The names of the files; in a tree the paths of its entries.")
       .def("extent_files", &OpenArchive::ExtentFiles, nb::sig("def extent_files(self) -> list[int]"),
            "The number of the file that each extent belongs to.")
+      .def("extent_origins", &OpenArchive::ExtentOrigins,
+           nb::sig("def extent_origins(self) -> list[tuple[str, str, str]]"),
+           "(kind, name in the base, digest) of each extent; kind is \"\", \"same\" or \"patch\".")
+      .def_prop_ro("base", &OpenArchive::Base, nb::sig("def base(self) -> tuple[str, str, int] | None"),
+                   "Name, identity and number of parts of what a patch stands on.")
+      .def_prop_ro("identity", &OpenArchive::Identity)
       .def("decode_extent", &OpenArchive::DecodeExtent, nb::arg("extent_index"), nb::arg("begin"),
            nb::arg("target").noconvert(), nb::arg("threads"),
            nb::sig("def decode_extent(self, extent_index: int, begin: int, target: memoryview, threads: int) -> None"),

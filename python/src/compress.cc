@@ -85,19 +85,6 @@ void CompressFileToDescriptor(const ReadBuffer& file, const nb::bytes& name, int
   Check(status, ToString(path));
 }
 
-void Verify(const nb::bytes& path_bytes, size_t threads) {
-  std::string path = ToString(path_bytes);
-  VerifyOptions options;
-  options.thread_count = threads;
-  Status status;
-  {
-    nb::gil_scoped_release unlocked;
-    Result<VerifySummary> summary = VerifyFile(path, options);
-    if (!summary.ok()) status = summary.take_error();
-  }
-  Check(status, path);
-}
-
 nb::list DTypes() {
   nb::list rows;
   for (int number = 0; number <= static_cast<int>(DType::kF6E3M2); number++) {
@@ -133,8 +120,6 @@ void BindCompress(nb::module_& module) {
       nb::sig("def compress_file_to_descriptor(file: memoryview, file_name: bytes, descriptor: int, path: bytes, "
               "threads: int, level: int = 1) -> None"),
       "Writes the archive of a file that is in memory to an open descriptor; path only names it in errors.");
-  module.def("verify", &Verify, nb::arg("path"), nb::arg("threads"),
-             "Decodes an archive wholly and checks everything that can be checked.");
   module.def("dtypes", &DTypes, nb::sig("def dtypes() -> list[tuple[str, int]]"), "Name and bits of every dtype.");
   module.def("dtype_name", &DTypeName, nb::arg("name"), nb::sig("def dtype_name(name: str) -> str | None"),
              "The dtype's name for any of its aliases.");

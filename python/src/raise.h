@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "flyweight/result.h"
 
@@ -30,5 +31,11 @@ nanobind::str DecodeText(const std::string& text);
 
 /// Paths and names come from Python as bytes (os.fsencode), so that any name the file system has can be passed.
 inline std::string ToString(const nanobind::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
+
+inline std::vector<std::string> ToStrings(const nanobind::list& list) {
+  std::vector<std::string> strings;
+  for (nanobind::handle item : list) strings.push_back(ToString(nanobind::cast<nanobind::bytes>(item)));
+  return strings;
+}
 
 }  // namespace flyweight::python

@@ -2,16 +2,16 @@
 
 _flyweight() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word
-  local verbs="compress decompress extract list info stat verify scan bench migrate repair convert help"
+  local verbs="compress decompress apply extract list info stat verify scan bench migrate repair convert help"
   local common="--force --quiet --verbose --json --threads --help --version"
   local levels="--fast --balanced --high --max --best --inference --storage"
-  local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --no-verify
+  local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --lossy-delta --base --no-verify
     --dry-run --keep $levels"
-  local decompressing="--output --stdout --recursive --max-output --max-memory --salvage --dry-run --keep"
+  local decompressing="--output --stdout --recursive --max-output --max-memory --salvage --base --dry-run --keep"
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      compress | decompress | extract | list | ls | info | peek | stat | verify | test | scan | bench | migrate | repair | \
+      compress | decompress | apply | extract | list | ls | info | peek | stat | verify | test | scan | bench | migrate | repair | \
         convert | help) verb=$word && break ;;
       -d | --decompress) verb=decompress && break ;;
       -t | --test) verb=verify && break ;;
@@ -23,6 +23,7 @@ _flyweight() {
   case $previous in
     -T | --threads | -s | --split | --recovery | --sample | --max-output | --max-memory | --tensor) return ;;
     --lossy) COMPREPLY=($(compgen -W "fp16 bf16 int8 int4" -- "$current")) && return ;;
+    --lossy-delta) COMPREPLY=($(compgen -W "error=0.05 strategy=int4 strategy=sparse strategy=one_bit" -- "$current")) && return ;;
     -x | --strip) COMPREPLY=($(compgen -W "optimizer adam" -- "$current")) && return ;;
     --levels) COMPREPLY=($(compgen -W "fast balanced high max" -- "$current")) && return ;;
     help) COMPREPLY=($(compgen -W "$verbs" -- "$current")) && return ;;
@@ -33,9 +34,10 @@ _flyweight() {
     case $verb in
       compress | convert | "") options="$compressing --decompress --test --list" ;;
       decompress) options=$decompressing ;;
-      extract) options="--output --stdout --max-output --max-memory --salvage" ;;
+      extract) options="--output --stdout --max-output --max-memory --salvage --base" ;;
+      apply) options="--output --stdout --max-output --max-memory --dry-run" ;;
       list | ls | stat) options="--recursive --tensor" ;;
-      verify | test) options="--recursive --fast --sample --strict" ;;
+      verify | test) options="--recursive --fast --sample --strict --base" ;;
       repair) options="--output --from" ;;
       migrate) options="--recursive --keep --recovery --dry-run $levels" ;;
       bench) options="--recursive --levels" ;;

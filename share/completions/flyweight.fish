@@ -1,12 +1,13 @@
 # Completion of flyweight for fish.
 
-set -l verbs compress decompress extract list ls info peek stat verify test scan bench migrate repair convert help
+set -l verbs compress decompress apply extract list ls info peek stat verify test scan bench migrate repair convert help
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l writes "__fish_seen_subcommand_from compress convert; or $none"
 set -l levels "__fish_seen_subcommand_from compress convert migrate; or $none"
 
 complete -c flyweight -n $none -a compress -d 'write SRC.fly; a directory is one archive'
 complete -c flyweight -n $none -a decompress -d 'write what an archive holds'
+complete -c flyweight -n $none -a apply -d 'what a patch gives'
 complete -c flyweight -n $none -a extract -d 'take out some files, or tensors'
 complete -c flyweight -n $none -a list -d 'the files of an archive, or its tensors'
 complete -c flyweight -n $none -a info -d 'a summary'
@@ -46,6 +47,8 @@ complete -c flyweight -n $writes -l resume -d 'go on with what an interrupted ru
 complete -c flyweight -n $writes -l recovery -x -d 'parity, in percent'
 complete -c flyweight -n $writes -l ecc -d '5% parity'
 complete -c flyweight -n $writes -l lossy -x -a 'fp16 bf16 int8 int4' -d 'smaller, not the same values'
+complete -c flyweight -n $writes -l lossy-delta -x -a 'error=0.05 strategy=int4 strategy=sparse strategy=one_bit' -d 'a smaller patch, nearly the same values'
+complete -c flyweight -l base -r -d 'what a patch stands on'
 complete -c flyweight -n $writes -l no-verify -d 'do not read the archive back'
 complete -c flyweight -l dry-run -d 'say what would be done'
 complete -c flyweight -l max-output -x -d 'refuse more than SIZE'

@@ -120,15 +120,16 @@ ChunkEntry EncodeLossyFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSp
   return FinishFrame(encoded, Xxh3(restored), frame);
 }
 
-ChunkEntry EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
-                                 MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch) {
+LossyPatchFrame EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
+                                      MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch) {
   MutableByteSpan payload = frame.subspan(kFrameHeaderBytes, chunk.size());
   PredictPatchChunk(plan.head, chunk_index, base_chunk, restored);
+  const double squared_change = SquaredDistance(plan.head.dtype, chunk, restored);
   size_t written = EncodeLossyPatchChunk(plan.head, chunk_index, chunk, restored, Xxh3(base_chunk), payload, restored,
                                          scratch.impl());
-  if (written != 0) return FinishFrame({CodecId::kLossyPatch, written}, Xxh3(restored), frame);
+  if (written != 0) return {FinishFrame({CodecId::kLossyPatch, written}, Xxh3(restored), frame), squared_change};
   if (!chunk.empty()) std::memcpy(restored.data(), chunk.data(), chunk.size());
-  return EncodePatchFrame(plan, chunk_index, chunk, base_chunk, frame, scratch);
+  return {EncodePatchFrame(plan, chunk_index, chunk, base_chunk, frame, scratch), squared_change};
 }
 
 ChunkEntry EncodePatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,

@@ -20,6 +20,10 @@ size_t EncodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteS
                              uint64_t base_check, MutableByteSpan payload, MutableByteSpan restored,
                              CodecScratch::Impl& scratch);
 
+/// What EncodeLossyPatchChunk would restore, without encoding it. `restored` must not overlap `predicted`.
+void RestoreLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, ByteSpan predicted,
+                            MutableByteSpan restored, CodecScratch::Impl& scratch);
+
 /// Decodes a payload behind its base check. `chunk` holds what the base lets expect and becomes what was encoded.
 /// kDecodePaddingBytes must be readable behind the payload. Errors: kTruncated, kCorrupt, kUnsupportedFeature.
 Status DecodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan payload, MutableByteSpan chunk,

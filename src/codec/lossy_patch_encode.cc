@@ -342,24 +342,46 @@ int8_t DeltaClassOf(double mean_square) {
   return static_cast<int8_t>(std::clamp<int64_t>(quarters, -kClassLimit, kClassLimit - 1));
 }
 
-size_t EncodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, ByteSpan predicted,
-                             uint64_t base_check, MutableByteSpan payload, MutableByteSpan restored,
-                             CodecScratch::Impl& scratch) {
-  const size_t element_bytes = ElementBytes(head.dtype);
-  Encoding e{*head.side->lossy_patch,      head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
-             chunk.size() / element_bytes, scratch};
+namespace {
+
+// Everything but writing.
+void Quantise(ByteSpan chunk, ByteSpan predicted, MutableByteSpan restored, Encoding& e) {
   Allocate(e);
   TakeDifferences(chunk, predicted, e);
   ChooseRowSteps(e);
   ClassRows(e);
   ExpandContexts(e);
   ChooseNumbers(e);
+  Restore(chunk, predicted, restored, e);
+}
+
+void RestoreExact(ByteSpan chunk, MutableByteSpan restored, const Encoding& e) {
+  for (uint32_t i : e.exact)
+    std::memcpy(restored.data() + i * e.element_bytes, chunk.data() + i * e.element_bytes, e.element_bytes);
+}
+
+}  // namespace
+
+void RestoreLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, ByteSpan predicted,
+                            MutableByteSpan restored, CodecScratch::Impl& scratch) {
+  const size_t element_bytes = ElementBytes(head.dtype);
+  Encoding e{*head.side->lossy_patch,      head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
+             chunk.size() / element_bytes, scratch};
+  Quantise(chunk, predicted, restored, e);
+  RestoreExact(chunk, restored, e);
+}
+
+size_t EncodeLossyPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan chunk, ByteSpan predicted,
+                             uint64_t base_check, MutableByteSpan payload, MutableByteSpan restored,
+                             CodecScratch::Impl& scratch) {
+  const size_t element_bytes = ElementBytes(head.dtype);
+  Encoding e{*head.side->lossy_patch,      head.dtype, element_bytes, FirstWord(head, element_bytes, chunk_index),
+             chunk.size() / element_bytes, scratch};
   std::vector<std::byte> base(predicted.begin(), predicted.end());
-  Restore(chunk, base, restored, e);
+  Quantise(chunk, base, restored, e);
   std::vector<std::byte> exact;
   if (!WriteExact(chunk, base, e, exact)) return 0;
-  for (uint32_t i : e.exact)
-    std::memcpy(restored.data() + i * element_bytes, chunk.data() + i * element_bytes, element_bytes);
+  RestoreExact(chunk, restored, e);
   return Assemble({base_check, static_cast<uint32_t>(e.exact.size()), static_cast<uint32_t>(exact.size())}, exact, e,
                   payload);
 }

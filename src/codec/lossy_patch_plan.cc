@@ -8,6 +8,7 @@
 #include "codec/lossy_patch_codec.h"
 #include "codec/lossy_patch_record.h"
 #include "codec/lossy_patch_side.h"
+#include "codec/predictor_fit.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
 #include "lossy/delta_steps.h"
@@ -16,6 +17,8 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kSampledChunks = 4;
+// Columns are alike all over a tensor.
+constexpr uint64_t kColumnChunks = 16;
 // Under this, classes cost more than they save.
 constexpr uint64_t kMinClassedElements = 4096;
 constexpr uint64_t kMinClassedRows = 16;
@@ -61,6 +64,7 @@ class Pairs {
   }
 
   ByteSpan chunk() const { return {chunk_.data(), chunk_bytes_}; }
+  ByteSpan predicted() const { return {predicted_.data(), chunk_bytes_}; }
   ByteSpan base_chunk() const { return {base_chunk_.data(), base_bytes_}; }
 
  private:
@@ -115,20 +119,21 @@ Result<float> LargestDifference(const RecordHead& head, Pairs& pairs) {
 Status ChooseSteps(const LossyDeltaChoice& choice, const RecordHead& head, Pairs& pairs, LossyPatchSide& side) {
   const uint64_t element_count = head.decoded_bytes / ElementBytes(head.dtype);
   const auto wanted = static_cast<uint64_t>(std::ceil(choice.exact_fraction * static_cast<double>(element_count)));
-  switch (choice.strategy) {
-    case DeltaStrategy::kUniform:
+  side.method = choice.method;
+  switch (choice.method) {
+    case DeltaMethod::kUniform:
       side.step = choice.step;
       side.weighs_bits = true;
       return {};
-    case DeltaStrategy::kOneBit:
+    case DeltaMethod::kOneBit:
       side.row_steps = side.signs_only = true;
       return {};
-    case DeltaStrategy::kSparse: {
+    case DeltaMethod::kSparse: {
       FLYWEIGHT_ASSIGN(side.exact_from, FindThreshold(head, pairs, wanted));
       if (wanted == 0) side.exact_from = 0x1p127F;
       return {};
     }
-    case DeltaStrategy::kInt4: {
+    case DeltaMethod::kInt4: {
       FLYWEIGHT_ASSIGN(side.exact_from, FindThreshold(head, pairs, wanted));
       float reach = side.exact_from;
       if (wanted == 0) {
@@ -148,7 +153,9 @@ Status ClassColumns(const RecordHead& head, Pairs& pairs, LossyPatchSide& side) 
   std::vector<double> sums(side.column_count, 0.0);
   std::vector<uint64_t> counts(side.column_count, 0);
   const double quiet = static_cast<double>(side.step) * kQuietRow;
-  for (uint64_t i = 0; i < head.chunk_count; ++i) {
+  const uint64_t sampled = std::min(kColumnChunks, head.chunk_count);
+  for (uint64_t s = 0; s < sampled; ++s) {
+    const uint64_t i = s * head.chunk_count / sampled;
     FLYWEIGHT_TRY(pairs.Read(i));
     std::span<const float> differences = pairs.Differences();
     const uint64_t first = FirstWord(head, ElementBytes(head.dtype), i);
@@ -198,11 +205,31 @@ Result<uint64_t> EstimateBytes(const RecordPlan& plan, Pairs& pairs, CodecScratc
     restored.Resize(size);
     frame_bytes += EncodeLossyPatchFrame(plan, i, pairs.chunk(), pairs.base_chunk(), {frame.data(), FrameBound(size)},
                                          {restored.data(), size}, scratch)
-                       .frame_bytes;
+                       .entry.frame_bytes;
     chunk_bytes += static_cast<double>(size);
   }
   double frames = chunk_bytes == 0 ? 0.0 : frame_bytes / chunk_bytes * static_cast<double>(head.decoded_bytes);
   return plan.head_bytes.size() + head.chunk_count * kChunkEntryBytes + static_cast<uint64_t>(frames);
+}
+
+bool Fits(uint64_t size_bytes, DType dtype, uint64_t base_bytes, DType base_dtype) {
+  return CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && size_bytes % ElementBytes(dtype) == 0 &&
+         base_bytes % ElementBytes(base_dtype) == 0;
+}
+
+// Fills in what every lossy patch has.
+std::shared_ptr<RecordHead::Side> Begin(uint64_t size_bytes, DType dtype, uint64_t base_bytes, DType base_dtype,
+                                        RecordHead& head) {
+  auto side = std::make_shared<RecordHead::Side>();
+  side->transform = TransformId::kLossyPatch;
+  side->first_codecs_only = true;
+  // Steps start from the base itself: an optimizer's decay is far under what a step loses.
+  Predictor cast = base_dtype == dtype ? Predictor() : MakeCastPredictor(base_dtype, dtype, false);
+  side->patch = PatchSide{base_dtype, base_bytes, std::move(cast)};
+  side->lossy_patch.emplace();
+  FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), head);
+  head.side = side;
+  return side;
 }
 
 }  // namespace
@@ -213,23 +240,45 @@ Result<PatchPlan> PlanLossyPatchRecord(const ByteSource& source, uint64_t offset
                                        CodecScratch& scratch) {
   PatchPlan plan;
   plan.estimated_bytes = kNoPatchBytes;
-  bool fits = CanBeLossyDelta(dtype) && CanBeLossyDelta(base_dtype) && PatchFits(dtype, base_dtype) &&
-              size_bytes % ElementBytes(dtype) == 0 && base_bytes % ElementBytes(base_dtype) == 0;
-  if (!fits) return plan;
-  auto side = std::make_shared<RecordHead::Side>();
-  side->transform = TransformId::kLossyPatch;
-  side->first_codecs_only = true;
-  side->patch = PatchSide{base_dtype, base_bytes};
-  side->lossy_patch.emplace();
+  if (!Fits(size_bytes, dtype, base_bytes, base_dtype)) return plan;
   RecordHead& head = plan.record.head;
-  FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), head);
-  head.side = side;
+  std::shared_ptr<RecordHead::Side> side = Begin(size_bytes, dtype, base_bytes, base_dtype, head);
   Pairs pairs(head, source, offset, base, base_offset);
   FLYWEIGHT_TRY(ChooseSteps(choice, head, pairs, *side->lossy_patch));
   FLYWEIGHT_TRY(ChooseContexts(shape, head, pairs, *side->lossy_patch));
   plan.record.head_bytes = WriteRecordHead(head, scratch.impl().planes);
   FLYWEIGHT_ASSIGN(plan.estimated_bytes, EstimateBytes(plan.record, pairs, scratch));
   return plan;
+}
+
+Result<std::optional<LossyPatchLoss>> MeasureLossyPatch(const ByteSource& source, uint64_t offset, uint64_t size_bytes,
+                                                        DType dtype, const Shape& shape, const ByteSource& base,
+                                                        uint64_t base_offset, uint64_t base_bytes, DType base_dtype,
+                                                        const LossyDeltaChoice& choice, uint64_t most_chunks,
+                                                        CodecScratch& scratch) {
+  if (!Fits(size_bytes, dtype, base_bytes, base_dtype)) return std::optional<LossyPatchLoss>();
+  RecordHead head;
+  std::shared_ptr<RecordHead::Side> side = Begin(size_bytes, dtype, base_bytes, base_dtype, head);
+  Pairs pairs(head, source, offset, base, base_offset);
+  FLYWEIGHT_TRY(ChooseSteps(choice, head, pairs, *side->lossy_patch));
+  FLYWEIGHT_TRY(ChooseContexts(shape, head, pairs, *side->lossy_patch));
+  const uint64_t sampled = std::min(most_chunks, head.chunk_count);
+  LossyPatchLoss loss;
+  AlignedBuffer restored;
+  double measured_bytes = 0;
+  for (uint64_t s = 0; s < sampled; ++s) {
+    const uint64_t i = s * head.chunk_count / sampled;
+    FLYWEIGHT_TRY(pairs.Read(i));
+    restored.Resize(pairs.chunk().size());
+    MutableByteSpan target(restored.data(), pairs.chunk().size());
+    RestoreLossyPatchChunk(head, i, pairs.chunk(), pairs.predicted(), target, scratch.impl());
+    loss.squared_error += SquaredDistance(dtype, pairs.chunk(), target);
+    loss.squared_change += SquaredDistance(dtype, pairs.chunk(), pairs.predicted());
+    measured_bytes += static_cast<double>(pairs.chunk().size());
+  }
+  if (sampled == 0 || sampled == head.chunk_count) return std::optional(loss);
+  const double scale = static_cast<double>(head.decoded_bytes) / measured_bytes;
+  return std::optional(LossyPatchLoss{loss.squared_error * scale, loss.squared_change * scale});
 }
 
 bool IsLossyPatch(const RecordHead& head) { return head.side != nullptr && head.side->lossy_patch.has_value(); }

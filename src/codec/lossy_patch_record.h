@@ -1,22 +1,16 @@
 #pragma once
 
 #include "codec/patch_record.h"
+#include "flyweight/lossy.h"
 
 namespace flyweight {
 
 // Lossy patches (docs/format.md section 3.6.3): records with transform 6, which give back elements near those that were
 // compressed. They are made by these functions alone; everything else reads them as any other patch.
 
-/// How differences to a base are made smaller.
-enum class DeltaStrategy : uint8_t {
-  kUniform = 1,  ///< whole numbers of one step, rounded so that error and size together are least
-  kInt4 = 2,     ///< 15 levels, and exact elements where differences are largest
-  kSparse = 3,   ///< exact elements where differences are largest, all others the base
-  kOneBit = 4,   ///< signs, with the mean magnitude of each row
-};
-
+/// How one tensor is made a lossy patch.
 struct LossyDeltaChoice {
-  DeltaStrategy strategy = DeltaStrategy::kUniform;
+  DeltaMethod method = DeltaMethod::kUniform;
   float step = 0;             ///< kUniform: the step
   double exact_fraction = 0;  ///< kInt4 and kSparse: the part of the elements that is exact
 };
@@ -28,10 +22,29 @@ Result<PatchPlan> PlanLossyPatchRecord(const ByteSource& source, uint64_t offset
                                        uint64_t base_bytes, DType base_dtype, const LossyDeltaChoice& choice,
                                        CodecScratch& scratch);
 
+/// What a way to make a tensor a lossy patch would lose.
+struct LossyPatchLoss {
+  double squared_error = 0;   ///< ||result - tensor||^2
+  double squared_change = 0;  ///< ||tensor - base||^2
+};
+
+/// Measures it on all chunks, or on `most_chunks` spread evenly, whose sums then stand for all. Nothing where
+/// PlanLossyPatchRecord would give an empty plan. Arguments and errors as there.
+Result<std::optional<LossyPatchLoss>> MeasureLossyPatch(const ByteSource& source, uint64_t offset, uint64_t size_bytes,
+                                                        DType dtype, const Shape& shape, const ByteSource& base,
+                                                        uint64_t base_offset, uint64_t base_bytes, DType base_dtype,
+                                                        const LossyDeltaChoice& choice, uint64_t most_chunks,
+                                                        CodecScratch& scratch);
+
+struct LossyPatchFrame {
+  ChunkEntry entry;
+  double squared_change = 0;  ///< of the chunk against what the base lets expect
+};
+
 /// EncodePatchFrame for a lossy patch. `restored`, as large as `chunk`, gets what decoding will give, which the frame's
 /// checksum is of. No overlap.
-ChunkEntry EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
-                                 MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch);
+LossyPatchFrame EncodeLossyPatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
+                                      MutableByteSpan frame, MutableByteSpan restored, CodecScratch& scratch);
 
 /// True of a lossy patch.
 bool IsLossyPatch(const RecordHead& head);

@@ -20,7 +20,8 @@ constexpr uint64_t kMostColumns = uint64_t{1} << 20;
 void WriteLossyPatchSide(const LossyPatchSide& side, PlaneScratch& planes, ByteWriter& writer) {
   writer.Write(static_cast<uint8_t>((side.row_steps ? kRowSteps : 0) | (side.by_rows ? kByRows : 0) |
                                     (side.by_columns ? kByColumns : 0)));
-  for (int i = 0; i < 3; ++i) writer.Write(uint8_t{0});
+  writer.Write(static_cast<uint8_t>(side.method));
+  writer.Write(uint16_t{0});
   writer.Write(std::bit_cast<uint32_t>(side.step));
   writer.Write(static_cast<uint32_t>(side.column_count));
   if (side.by_columns) WriteClasses(side.columns, planes, writer);
@@ -30,12 +31,15 @@ Result<LossyPatchSide> ReadLossyPatchSide(ReadCursor& cursor, const RecordHead& 
   uint64_t at = cursor.offset();
   LossyPatchSide side;
   FLYWEIGHT_ASSIGN(uint8_t modes, cursor.Read<uint8_t>());
-  FLYWEIGHT_ASSIGN(ByteSpan reserved, cursor.Take(3));
+  FLYWEIGHT_ASSIGN(uint8_t method, cursor.Read<uint8_t>());
+  FLYWEIGHT_ASSIGN(uint16_t reserved, cursor.Read<uint16_t>());
   FLYWEIGHT_ASSIGN(uint32_t step, cursor.Read<uint32_t>());
   FLYWEIGHT_ASSIGN(uint32_t columns, cursor.Read<uint32_t>());
-  for (std::byte byte : reserved) modes |= byte == std::byte{0} ? 0 : 0x80;
-  if (modes > (kRowSteps | kByRows | kByColumns))
-    return Error{ErrorCode::kUnsupportedFeature, at, "lossy patch: unknown mode " + std::to_string(modes)};
+  bool is_known = modes <= (kRowSteps | kByRows | kByColumns) && reserved == 0 &&
+                  method >= static_cast<uint8_t>(DeltaMethod::kUniform) &&
+                  method <= static_cast<uint8_t>(DeltaMethod::kOneBit);
+  if (!is_known) return Error{ErrorCode::kUnsupportedFeature, at, "lossy patch: unknown modes or method"};
+  side.method = static_cast<DeltaMethod>(method);
   side.row_steps = (modes & kRowSteps) != 0;
   side.by_rows = (modes & kByRows) != 0;
   side.by_columns = (modes & kByColumns) != 0;

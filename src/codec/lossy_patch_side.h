@@ -5,18 +5,20 @@
 
 #include "codec/plane_coder.h"
 #include "codec/record.h"
+#include "flyweight/lossy.h"
 #include "flyweight/result.h"
 
 namespace flyweight {
 
 /// Side information of a lossy patch (docs/format.md section 3.6.3), behind that of the patch.
 struct LossyPatchSide {
-  bool row_steps = false;       ///< each row has a step of its own, in the chunks
-  bool by_rows = false;         ///< numbers have contexts by rows
-  bool by_columns = false;      ///< and by columns
-  float step = 0;               ///< of the whole tensor; 0 where rows have their own
-  uint64_t column_count = 0;    ///< 0: chunks are one row
-  std::vector<int8_t> columns;  ///< classes, in quarter octaves
+  DeltaMethod method = DeltaMethod::kUniform;  ///< for listings: decoding needs none
+  bool row_steps = false;                      ///< each row has a step of its own, in the chunks
+  bool by_rows = false;                        ///< numbers have contexts by rows
+  bool by_columns = false;                     ///< and by columns
+  float step = 0;                              ///< of the whole tensor; 0 where rows have their own
+  uint64_t column_count = 0;                   ///< 0: chunks are one row
+  std::vector<int8_t> columns;                 ///< classes, in quarter octaves
 
   bool has_contexts() const { return by_rows || by_columns; }
 

@@ -54,7 +54,7 @@ Result<LossySide> ReadLossySide(ReadCursor& cursor, const RecordHead& head, Zstd
   LossySide side;
   uint8_t flags = kHasFloatFields;
   FLYWEIGHT_ASSIGN(side.choice, ReadLossyChoice(cursor, flags));
-  if (!CanBeLossy(head.dtype, side.choice.method))
+  if (side.choice.method == LossyMethod::kDelta || !CanBeLossy(head.dtype, side.choice.method))
     return Error{ErrorCode::kCorrupt, at, "record head: the lossy method does not fit the dtype"};
   uint64_t chunk_elements = head.chunk_bytes / ElementBytes(head.dtype);
   if (side.choice.method == LossyMethod::kBlocks) {
@@ -77,7 +77,7 @@ Result<LossySide> ReadLossySide(ReadCursor& cursor, const RecordHead& head, Zstd
 
 Result<RecordPlan> PlanLossyRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
                                    const Shape& shape, const LossyChoice& choice, CodecScratch& scratch) {
-  if (!CanBeLossy(dtype, choice.method) || size_bytes % ElementBytes(dtype) != 0)
+  if (choice.method == LossyMethod::kDelta || !CanBeLossy(dtype, choice.method) || size_bytes % ElementBytes(dtype) != 0)
     return Error{ErrorCode::kInvalidArgument, offset, "this tensor cannot be stored as " + NameOf(choice)};
   RecordPlan plan;
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);
@@ -96,7 +96,10 @@ Result<RecordPlan> PlanLossyRecord(const ByteSource& source, uint64_t offset, ui
 }
 
 std::optional<LossyChoice> LossyChoiceOf(const RecordHead& head) {
-  if (head.side == nullptr || !head.side->lossy) return std::nullopt;
+  if (head.side == nullptr) return std::nullopt;
+  if (head.side->lossy_patch)
+    return LossyChoice{LossyMethod::kDelta, static_cast<uint8_t>(head.side->lossy_patch->method), false, 0};
+  if (!head.side->lossy) return std::nullopt;
   return head.side->lossy->choice;
 }
 

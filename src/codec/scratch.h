@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "codec/dense_runs.h"
 #include "codec/plane_coder.h"
 #include "codec/record.h"
 #include "transform/palette/value_table.h"
@@ -36,6 +37,9 @@ struct CodecScratch::Impl {
   ValueTable values;                         ///< distinct elements of a chunk or of a group of it
   std::vector<CountedMagnitude> magnitudes;  ///< the same without their signs, sorted
   std::vector<uint32_t> patched_elements;
+  std::vector<DenseRun> dense_runs;  ///< of a chunk of a patch
+  std::vector<uint8_t> activities;   ///< of the rows it touches
+  std::vector<std::byte> escaped;    ///< its words that no class holds
 };
 
 }  // namespace flyweight

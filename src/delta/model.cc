@@ -32,7 +32,7 @@ Status Model::Hash(const std::vector<size_t>& numbers, ThreadPool& pool) {
   }
   std::vector<CodecScratch> scratch(pool.thread_count());
   std::vector<AlignedBuffer> buffers(pool.thread_count());
-  FLYWEIGHT_TRY(pool.ParallelFor(jobs.size(), [&](size_t index, size_t worker) -> Status {
+  Status status = pool.ParallelFor(jobs.size(), [&](size_t index, size_t worker) -> Status {
     HashJob& job = jobs[index];
     const ModelPart& part = parts_[job.part];
     auto size = static_cast<size_t>(std::min(ChunkBytesFor(part.dtype), part.size_bytes - job.begin));
@@ -41,7 +41,8 @@ Status Model::Hash(const std::vector<size_t>& numbers, ThreadPool& pool) {
     FLYWEIGHT_TRY(Read(job.part, job.begin, chunk, scratch[worker]));
     job.digest = Sha256(chunk);
     return Status::Ok();
-  }));
+  });
+  if (!status.ok()) return status;
   for (size_t first = 0; first < jobs.size();) {
     TreeDigest digest;
     size_t end = first;

@@ -81,6 +81,12 @@ Result<LossyOptions> ParseBlocks(std::string_view text, std::string_view rest) {
   return options;
 }
 
+std::string NameOfDelta(DeltaMethod method) {
+  if (method == DeltaMethod::kInt4) return "delta int4";
+  if (method == DeltaMethod::kSparse) return "delta sparse";
+  return method == DeltaMethod::kOneBit ? "delta 1 bit" : "delta";
+}
+
 }  // namespace
 
 std::string NameOf(const LossyChoice& choice) {
@@ -89,6 +95,8 @@ std::string NameOf(const LossyChoice& choice) {
       return "fp16";
     case LossyMethod::kBF16:
       return "bf16";
+    case LossyMethod::kDelta:
+      return NameOfDelta(static_cast<DeltaMethod>(choice.bits));
     case LossyMethod::kBlocks:
       break;
   }

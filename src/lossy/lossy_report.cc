@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <string>
+#include <utility>
 
 namespace flyweight {
 namespace {
@@ -14,6 +15,11 @@ constexpr size_t kOriginalBytes = 40;
 Error Corrupt(uint64_t offset, const std::string& what) { return {ErrorCode::kCorrupt, offset, what}; }
 
 Status CheckChoice(const LossyChoice& choice, uint64_t offset) {
+  if (choice.method == LossyMethod::kDelta) {
+    bool is_known = choice.bits >= static_cast<uint8_t>(DeltaMethod::kUniform) &&
+                    choice.bits <= static_cast<uint8_t>(DeltaMethod::kOneBit) && !choice.has_minimum;
+    return is_known ? Status::Ok() : Corrupt(offset, "lossy: a difference made smaller in no known way");
+  }
   if (choice.method != LossyMethod::kBlocks) {
     bool is_plain = choice.bits == 16 && choice.block == 0 && !choice.has_minimum;
     return is_plain ? Status::Ok() : Corrupt(offset, "lossy: halves have 16 bits and no blocks");
@@ -50,7 +56,7 @@ Result<LossyChoice> ReadLossyChoice(ReadCursor& cursor, uint8_t& more_flags) {
   FLYWEIGHT_ASSIGN(uint8_t flags, cursor.Read<uint8_t>());
   FLYWEIGHT_ASSIGN(uint8_t reserved, cursor.Read<uint8_t>());
   FLYWEIGHT_ASSIGN(choice.block, cursor.Read<uint32_t>());
-  if (method < static_cast<uint8_t>(LossyMethod::kF16) || method > static_cast<uint8_t>(LossyMethod::kBlocks))
+  if (method < static_cast<uint8_t>(LossyMethod::kF16) || method > static_cast<uint8_t>(LossyMethod::kDelta))
     return Error{ErrorCode::kUnsupportedFeature, offset, "lossy: unknown method " + std::to_string(method)};
   if ((flags & ~(kHasMinimum | more_flags)) != 0 || reserved != 0)
     return Error{ErrorCode::kUnsupportedFeature, offset, "lossy: unknown flags or reserved bytes are in use"};
@@ -65,7 +71,10 @@ std::vector<std::byte> WriteLossyRows(const std::vector<LossyRow>& rows) {
   ByteWriter writer;
   for (const LossyRow& row : rows) {
     writer.Write(row.extent);
-    WriteLossyChoice(row.choice, 0, writer);
+    LossyChoice choice = row.choice;
+    // Differences have no blocks; their error has the place.
+    if (choice.method == LossyMethod::kDelta) choice.block = std::bit_cast<uint32_t>(row.relative_error);
+    WriteLossyChoice(choice, 0, writer);
     writer.Write(std::bit_cast<uint64_t>(row.max_error));
     writer.Write(std::bit_cast<uint64_t>(row.rms_error));
   }
@@ -83,6 +92,11 @@ Result<std::vector<LossyRow>> ParseLossyRows(ByteSpan value, uint64_t extent_cou
     uint8_t no_more_flags = 0;
     FLYWEIGHT_ASSIGN(row.extent, cursor.Read<uint32_t>());
     FLYWEIGHT_ASSIGN(row.choice, ReadLossyChoice(cursor, no_more_flags));
+    if (row.choice.method == LossyMethod::kDelta) {
+      row.relative_error = std::bit_cast<float>(std::exchange(row.choice.block, 0));
+      if (!std::isfinite(row.relative_error) || std::signbit(row.relative_error))
+        return Corrupt(cursor.offset(), "lossy: an error that is negative or no number");
+    }
     FLYWEIGHT_ASSIGN(row.max_error, ReadError(cursor));
     FLYWEIGHT_ASSIGN(row.rms_error, ReadError(cursor));
     if (row.extent >= extent_count || (i > 0 && row.extent <= rows[i - 1].extent))

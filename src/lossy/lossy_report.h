@@ -16,6 +16,7 @@ struct LossyRow {
   LossyChoice choice;
   double max_error = 0;  ///< absolute, over all elements
   double rms_error = 0;
+  float relative_error = 0;  ///< kDelta: of what changed against the base
   bool operator==(const LossyRow&) const = default;
 };
 

@@ -39,6 +39,7 @@ bool CanBeLossy(DType dtype) {
 }
 
 bool CanBeLossy(DType dtype, LossyMethod method) {
+  if (method == LossyMethod::kDelta) return CanBeLossy(dtype) && dtype != DType::kF64;
   return method == LossyMethod::kBlocks ? CanBeLossy(dtype) : dtype == DType::kF64 || dtype == DType::kF32;
 }
 

@@ -12,6 +12,7 @@
 #include "archive/tree_digest.h"
 #include "archive/wire.h"
 #include "base/checked.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/lossy_record.h"
 #include "codec/record.h"
 #include "lossy/quantise.h"
@@ -82,6 +83,7 @@ class Encoder {
     ChunkEntry entry;
     Digest digest;
     ErrorSums errors;
+    double squared_change = 0;  ///< of a lossy patch
   };
 
   void Allocate() {
@@ -143,8 +145,11 @@ class Encoder {
     return item.plan.head.chunk_count;
   }
 
-  std::optional<LossyChoice> ChoiceOf(uint64_t item) const {
-    return is_lossy_ ? options_.lossy->Of(work_[item].number) : std::nullopt;
+  /// How an item is lossy. Whether a patch is shows when it was planned.
+  std::optional<LossyChoice> ChoiceOf(uint64_t item) {
+    if (!is_lossy_) return std::nullopt;
+    if (ItemOf(item).base.source != nullptr) return LossyChoiceOf(ItemOf(item).plan.head);
+    return options_.lossy->Of(work_[item].number);
   }
 
   Result<RecordPlan> PlanExtent(uint64_t number, const Content& content, CodecScratch& scratch) {
@@ -172,12 +177,29 @@ class Encoder {
     FLYWEIGHT_ASSIGN(PatchBaseContent base, options_.patches->Open(work_[number].number));
     FLYWEIGHT_ASSIGN(ChosenPlan chosen,
                      ChoosePlan(content.source(), PlaceOf(number).offset, extent, base, options_.level, scratch));
+    if (is_lossy_) FLYWEIGHT_TRY(ChooseLossyPatch(number, content, base, chosen, scratch));
     if (chosen.is_patch) {
       ItemOf(number).base = std::move(base);
     } else {
       extent.place = PlaceKind::kRecord;
     }
     return std::move(chosen.plan);
+  }
+
+  /// Takes a lossy patch where one was asked for and is smaller.
+  Status ChooseLossyPatch(uint64_t number, const Content& content, const PatchBaseContent& base, ChosenPlan& chosen,
+                          CodecScratch& scratch) {
+    const std::optional<LossyDeltaChoice> choice = options_.lossy->DeltaOf(work_[number].number);
+    if (!choice.has_value()) return Status::Ok();
+    const IndexExtent& extent = ExtentOf(number);
+    FLYWEIGHT_ASSIGN(
+        PatchPlan lossy,
+        PlanLossyPatchRecord(content.source(), PlaceOf(number).offset, extent.decoded_bytes, extent.dtype, extent.shape,
+                             *base.source, base.offset, base.size_bytes, base.dtype, *choice, scratch));
+    bool is_smaller = lossy.estimated_bytes != kNoPatchBytes &&
+                      (!chosen.is_patch || static_cast<double>(lossy.estimated_bytes) < chosen.estimated_bytes);
+    if (is_smaller) chosen = {std::move(lossy.record), true, static_cast<double>(lossy.estimated_bytes)};
+    return Status::Ok();
   }
 
   /// What a chunk of a patch is made from; nothing for other records.
@@ -229,7 +251,14 @@ class Encoder {
                        ReadChunk(step, step.chunk * plan.head.chunk_bytes, plan.head.ChunkDecodedBytes(step.chunk)));
       slot.source = slot.chunk;
       FLYWEIGHT_ASSIGN(ByteSpan base_chunk, ReadBaseChunk(step, worker));
-      if (ChoiceOf(step.item).has_value()) {
+      if (IsLossyPatch(plan.head)) {
+        MutableByteSpan restored = restored_[step.slot].first(slot.source.size());
+        LossyPatchFrame frame = EncodeLossyPatchFrame(plan, step.chunk, slot.source, base_chunk, frames_[step.slot],
+                                                      restored, scratch_[worker]);
+        slot.entry = frame.entry;
+        slot.squared_change = frame.squared_change;
+        TakeRestored(extent.dtype, restored, slot);
+      } else if (ChoiceOf(step.item).has_value()) {
         MutableByteSpan restored = restored_[step.slot].first(slot.source.size());
         slot.entry = EncodeLossyFrame(plan, step.chunk, slot.source, frames_[step.slot], restored, scratch_[worker]);
         TakeRestored(extent.dtype, restored, slot);
@@ -323,7 +352,8 @@ class Encoder {
     if (work_[step.item].writes_record) FLYWEIGHT_TRY(AppendFrame(step, slot));
     if (auto choice = ChoiceOf(step.item); choice.has_value()) {
       const ExtentItem& place = PlaceOf(step.item);
-      FLYWEIGHT_TRY(ledger_.AddChunk(place.file, place.extent, *choice, slot.errors, step.is_last));
+      FLYWEIGHT_TRY(
+          ledger_.AddChunk(place.file, place.extent, *choice, slot.errors, slot.squared_change, step.is_last));
     }
     if (!step.is_last) return Status::Ok();
     Item& item = ItemOf(step.item);

@@ -96,6 +96,7 @@ Status DescribeLosses(const IndexFile& file, std::span<ListedTensor> extents, Li
   FLYWEIGHT_ASSIGN(std::vector<LossyRow> rows, LossyRowsOf(file));
   for (const LossyRow& row : rows) {
     extents[row.extent].lossy = LossyInfo{NameOf(row.choice), row.max_error, row.rms_error};
+    if (row.choice.method == LossyMethod::kDelta) extents[row.extent].lossy->relative_error = row.relative_error;
   }
   listed.is_lossy = !rows.empty();
   for (const IndexAttribute& attribute : file.attributes) {

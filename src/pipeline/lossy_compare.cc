@@ -35,7 +35,7 @@ Status CheckLossyRecords(const ArchiveReader& reader) {
       const IndexExtent& place = reader.Resolve(file.extents[e]);
       std::optional<LossyChoice> said, found;
       if (row != rows.end() && row->extent == e) said = (row++)->choice;
-      if (place.place == PlaceKind::kRecord) {
+      if (place.place == PlaceKind::kRecord || place.place == PlaceKind::kPatched) {
         FLYWEIGHT_ASSIGN(OpenRecord record, reader.OpenRecordOf(place));
         found = LossyChoiceOf(record.head);
       }

@@ -1,6 +1,7 @@
 #include "pipeline/lossy_ledger.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "archive/wire.h"
@@ -16,15 +17,18 @@ void LossyLedger::HashSource(size_t file, ByteSpan source, bool is_last_of_file)
 }
 
 Status LossyLedger::AddChunk(size_t file, uint32_t extent, const LossyChoice& choice, const ErrorSums& errors,
-                             bool is_last) {
+                             double squared_change, bool is_last) {
   errors_.Add(errors);
+  squared_change_ += squared_change;
   if (!is_last) return Status::Ok();
   ErrorSums total = std::exchange(errors_, {});
+  const double change = std::exchange(squared_change_, 0.0);
   if (!total.IsSound()) {
     return Error{ErrorCode::kSourceChanged, 0,
                  "a tensor can no longer be stored as " + NameOf(choice) + ": the source changed while it was read"};
   }
-  rows_[file].push_back({extent, choice, total.max_abs, total.Rms()});
+  const double relative = change > 0 ? std::sqrt(total.squares / change) : 0.0;
+  rows_[file].push_back({extent, choice, total.max_abs, total.Rms(), static_cast<float>(relative)});
   return Status::Ok();
 }
 

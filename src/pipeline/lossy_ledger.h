@@ -19,8 +19,9 @@ class LossyLedger {
   void HashSource(size_t file, ByteSpan source, bool is_last_of_file);
 
   /// Takes what a chunk of a lossy tensor lost. Errors: kSourceChanged where it lost what was found before that it
-  /// could hold.
-  Status AddChunk(size_t file, uint32_t extent, const LossyChoice& choice, const ErrorSums& errors, bool is_last);
+  /// could hold. `squared_change`: of a lossy patch, what changed against the base.
+  Status AddChunk(size_t file, uint32_t extent, const LossyChoice& choice, const ErrorSums& errors,
+                  double squared_change, bool is_last);
 
   /// Gives the files that have lossy tensors their attributes.
   void WriteAttributes(ArchiveIndex& index) const;
@@ -29,6 +30,7 @@ class LossyLedger {
   Sha256Stream sha256_;
   std::vector<Digest> digests_;  ///< by file
   ErrorSums errors_;             ///< of the tensor whose chunks come by
+  double squared_change_ = 0;    ///< of the same
   std::map<size_t, std::vector<LossyRow>> rows_;
 };
 

@@ -85,7 +85,8 @@ void FollowOriginals(const LossySubject& subject, LossyPlan& plan) {
 }  // namespace
 
 bool LossyPlan::any() const {
-  return std::ranges::any_of(choices, [](const auto& choice) { return choice.has_value(); });
+  auto is_set = [](const auto& choice) { return choice.has_value(); };
+  return std::ranges::any_of(choices, is_set) || std::ranges::any_of(deltas, is_set);
 }
 
 bool IsLossyTensor(const IndexExtent& extent) {
@@ -118,7 +119,7 @@ std::optional<LossyChoice> ChooseBlocks(const LossyChoice& wanted, DType dtype, 
 Result<LossyPlan> PlanLossy(const ContentSet& contents, ArchiveIndex& index, const LossyOptions& options, Level level,
                             ThreadPool& pool) {
   LossyPlan plan;
-  if (!options.enabled()) return plan;
+  if (!options.method.has_value() && !options.is_adaptive()) return plan;
   std::vector<ExtentItem> places = ItemsOf(index, AllFiles(index));
   StopSharing(places, index);
   LossySubject subject{contents, index, places, pool, level};

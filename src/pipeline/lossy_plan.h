@@ -5,6 +5,7 @@
 
 #include "archive/reader.h"
 #include "base/thread_pool.h"
+#include "codec/lossy_patch_record.h"
 #include "flyweight/lossy.h"
 #include "pipeline/content.h"
 
@@ -14,7 +15,14 @@ namespace flyweight {
 struct LossyPlan {
   std::vector<std::optional<LossyChoice>> choices;  ///< one an extent, numbered over all files; empty: none is lossy
 
+  /// How extents become lossy patches, numbered in the same way; empty: none does. What is smaller as an exact one is
+  /// made that.
+  std::vector<std::optional<LossyDeltaChoice>> deltas = {};
+
   bool any() const;
+  std::optional<LossyDeltaChoice> DeltaOf(uint64_t extent_number) const {
+    return deltas.empty() ? std::nullopt : deltas[static_cast<size_t>(extent_number)];
+  }
   std::optional<LossyChoice> Of(uint64_t extent_number) const {
     return choices.empty() ? std::nullopt : choices[static_cast<size_t>(extent_number)];
   }

@@ -66,16 +66,16 @@ Result<ChosenPlan> ChoosePlan(const ByteSource& source, uint64_t offset, const I
   auto patch_bytes = static_cast<double>(patch.estimated_bytes) + static_cast<double>(kRowBytes);
   if (patch.estimated_bytes != kNoPatchBytes) {
     FLYWEIGHT_ASSIGN(double glance, GlanceAtRecord(source, offset, extent, glance_level, buffers, scratch));
-    if (patch_bytes < kClearlyBetter * glance) return ChosenPlan{std::move(patch.record), true};
+    if (patch_bytes < kClearlyBetter * glance) return ChosenPlan{std::move(patch.record), true, patch_bytes};
   }
   FLYWEIGHT_ASSIGN(RecordPlan plan,
                    PlanRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, level, scratch));
-  if (patch.estimated_bytes == kNoPatchBytes) return ChosenPlan{std::move(plan), false};
+  if (patch.estimated_bytes == kNoPatchBytes) return ChosenPlan{std::move(plan), false, 0};
   RecordPlan estimated = plan;
   estimated.level = std::min(level, Level::kHigh);
   FLYWEIGHT_ASSIGN(double whole_bytes, EstimateRecord(estimated, source, offset, buffers, scratch));
   bool is_patch = patch_bytes < whole_bytes;
-  return ChosenPlan{is_patch ? std::move(patch.record) : std::move(plan), is_patch};
+  return ChosenPlan{is_patch ? std::move(patch.record) : std::move(plan), is_patch, std::min(patch_bytes, whole_bytes)};
 }
 
 void SetPatchDepths(ArchiveIndex& index) {

@@ -37,6 +37,7 @@ void SetPatchDepths(ArchiveIndex& index);
 struct ChosenPlan {
   RecordPlan plan;
   bool is_patch = false;
+  double estimated_bytes = 0;
 };
 
 /// Plans the record of an extent as a patch and without a base, and chooses. `source` at [offset, offset + size_bytes)

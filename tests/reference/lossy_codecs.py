@@ -8,8 +8,13 @@ import numpy as np
 from chunk_codecs import FloatSide, coded_plane, float_side
 from cursor import Cursor, must
 
-F16, BF16, BLOCKS = 1, 2, 3
-DTYPES = {F16: ("F32", "F64"), BF16: ("F32", "F64"), BLOCKS: ("F16", "BF16", "F32", "F64")}
+F16, BF16, BLOCKS, DELTA = 1, 2, 3, 4
+DTYPES = {
+    F16: ("F32", "F64"),
+    BF16: ("F32", "F64"),
+    BLOCKS: ("F16", "BF16", "F32", "F64"),
+    DELTA: ("F16", "BF16", "F32"),
+}
 WORDS = {F16: "F16", BF16: "BF16"}
 ROW_BYTES = 28
 
@@ -32,6 +37,9 @@ def lossy_choice(cursor, known_flags):
     block = cursor.uint(4)
     must(method in DTYPES, f"lossy method {method} is unknown")
     must(flags & ~known_flags == 0, "lossy: unknown flags")
+    if method == DELTA:
+        must(1 <= bits <= 4 and flags == 0, "lossy: a difference made smaller in no known way")
+        return LossySide(method, bits, False, block), flags
     if method == BLOCKS:
         must(2 <= bits <= 8 and 16 <= block <= 4096 and block & (block - 1) == 0 and not flags & 2, "lossy: no blocks")
     else:
@@ -42,6 +50,7 @@ def lossy_choice(cursor, known_flags):
 def lossy_side(data, dtype_name, chunk_elements):
     cursor = Cursor(data)
     side, flags = lossy_choice(cursor, 3)
+    must(side.method != DELTA, "lossy: a difference without a base")
     must(dtype_name in DTYPES[side.method], "lossy: the method does not take the dtype")
     must(side.method != BLOCKS or chunk_elements % side.block == 0, "lossy: chunks that are not whole blocks")
     if flags & 2:
@@ -117,6 +126,9 @@ def lossy_rows(value, extents, dtype_names):
         number = cursor.uint(4)
         side, _ = lossy_choice(cursor, 1)
         errors = struct.unpack("<2d", cursor.take(16))
+        if side.method == DELTA:  # its block is the error of the difference
+            errors = (*errors, *struct.unpack("<f", side.block.to_bytes(4, "little")))
+            side.block = 0
         must(last < number < len(extents), "lossy rows that name no extents, or out of order")
         extent = extents[number]
         name = dtype_names[extent.dtype] if extent.dtype < len(dtype_names) else None

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from flyweight import _core, _levels
+from flyweight._atomic import remove_folder, sync_folder
 from flyweight._buffers import check_threads, read_view
 from flyweight._delta import apply_patch_
 from flyweight._errors import BaseMismatchError, ChecksumError, FormatError
 from flyweight._state import Bytes, readable, rows
-from flyweight.sync._files import read_json, sync_folder, write_whole
+from flyweight.sync._shards import read_json, write_whole
 
 _PART = re.compile(r"v(\d{6,18})\.(\d{5})(\.last)?")
 _BASE = re.compile(r"v(\d{6,18})")
@@ -272,10 +273,7 @@ def prune_versions(root: str | os.PathLike[str], keep_anchors: int) -> list[int]
         return []
     gone = [number for number in numbers if number < anchors[-keep_anchors]]
     for number in gone:
-        folder = Path(root) / _folder_name(number)
-        hidden = folder.with_name(f".{folder.name}.gone")
-        os.rename(folder, hidden)  # a version is there whole or not at all
-        shutil.rmtree(hidden)
+        remove_folder(Path(root) / _folder_name(number))
     return gone
 
 

@@ -23,6 +23,15 @@ using test::PairsOf;
 using test::Random;
 using test::TablesOf;
 
+std::string Hex(ByteSpan bytes) {
+  std::string hex;
+  for (std::byte byte : bytes) {
+    for (unsigned digit : {std::to_integer<unsigned>(byte) >> 4, std::to_integer<unsigned>(byte) & 15})
+      hex += "0123456789abcdef"[digit];
+  }
+  return hex;
+}
+
 class NibbleCoderOnIsa : public testing::TestWithParam<Isa> {
  protected:
   NibbleCoderOnIsa() { ForceIsa(GetParam()); }
@@ -147,6 +156,22 @@ TEST_P(NibbleCoderOnIsa, RefusesStreamsThatAreTooShortOrTooLong) {
 
 INSTANTIATE_TEST_SUITE_P(All, NibbleCoderOnIsa, testing::ValuesIn(SupportedIsas().begin(), SupportedIsas().end()),
                          [](const auto& each) { return std::string(IsaName(each.param)); });
+
+// tests/reference/test_nibble_codec.py reads the same bytes.
+TEST(NibbleCoder, WritesTablesAndStreamAsTheFormatSays) {
+  NibbleTables tables;
+  tables.table_count = 2;
+  for (size_t k = 7; k < kNibbleContexts; ++k) tables.table_of_context[k] = 1;
+  tables.frequency[0] = {200, 40, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  tables.frequency[1] = {100, 90, 50, 10, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  ByteWriter writer;
+  WriteNibbleTables(tables, writer);
+  EXPECT_EQ(Hex(writer.bytes()),
+            "80000000000000000208000f00001032f067cc8e0001020202020202028100c0030000880c9c7c7e4e4c0402814020100401");
+  const std::vector<uint8_t> pairs = {0x00, 0x11, 0x01, 0x12, 0x0F, 0x10, 0x02, 0x14, 0x00, 0x13};
+  const std::vector<std::byte> carried = {std::byte{0xA1}, std::byte{0xB2}, std::byte{0xC3}};
+  EXPECT_EQ(Hex(EncodedNibbles(NibbleCoder(tables), pairs, carried)), "a802560112c01101ae0249");
+}
 
 TEST(NibbleCoder, RefusesBytesInLanesThatCarryNone) {
   Nibbles made = MakeNibbles(9000, 1);

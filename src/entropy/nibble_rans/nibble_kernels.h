@@ -66,7 +66,7 @@ struct EncodeNibblesArgs {
 };
 using EncodeNibblesFunction = void (*)(EncodeNibblesArgs& args);
 
-/// pairs[i] = tables[i] << 4 | symbols[i].
+/// pairs[i] = tables[i] << 4 | symbols[i]; `pairs` may be either of them.
 using PairNibblesFunction = void (*)(const uint8_t* tables, const uint8_t* symbols, size_t count, uint8_t* pairs);
 
 extern const IsaTable<DecodeNibblesFunction> kDecodeNibbles;

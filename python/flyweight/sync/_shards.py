@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and names from outside that stay in their folder."""
+"""Files in pieces that are complete or absent, JSON from outside, and names that stay in their folder."""
 
 from __future__ import annotations
 
@@ -37,15 +37,6 @@ def _write_all(file: Any, piece: memoryview) -> int:
     while len(left):
         left = left[file.write(left) :]
     return len(piece)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any]:

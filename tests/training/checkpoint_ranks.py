@@ -6,6 +6,7 @@ load    loads all of them into models of other values and compares every bit
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 import sys
 from typing import Any
@@ -22,6 +23,7 @@ from torch.distributed.tensor import DTensor
 from flyweight.checkpoint import FlyweightReader, FlyweightWriter
 
 KINDS = ("plain", "fsdp")
+CHAIN_STEPS = 4
 PLAIN_DATA: dict[str, Any] = {
     "step": 7,
     "lr": 0.1 + 0.2,
@@ -82,6 +84,12 @@ def gathered(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[s
     return {"model": model_state, "optimizer": optimizer_state}
 
 
+def keep_wanted(model: torch.nn.Module, optimizer: torch.optim.Optimizer, path: pathlib.Path) -> None:
+    wanted = gathered(model, optimizer)
+    if dist.get_rank() == 0:
+        torch.save(wanted, path)
+
+
 def assert_same(found: Any, wanted: Any, where: str = "state") -> None:
     if isinstance(found, DTensor):
         found = found.full_tensor()
@@ -105,35 +113,37 @@ def save(folder: pathlib.Path) -> None:
         model, optimizer = make(kind, seed=1)
         train(model, optimizer, 3)
         dcp.save(state_of(model, optimizer), storage_writer=FlyweightWriter(folder / kind))
-        want = gathered(model, optimizer)
+        keep_wanted(model, optimizer, folder / f"{kind}.want.pt")
         ways = {"thread": AsyncCheckpointerType.THREAD, "process": AsyncCheckpointerType.PROCESS}
         for way, checkpointer in ways.items() if kind == "fsdp" else ():
             future = dcp.async_save(
                 state_of(model, optimizer),
                 storage_writer=FlyweightWriter(folder / f"{kind}-{way}"),
                 async_checkpointer_type=checkpointer,
+                # Its own: those of training and of saving would wait for each other.
+                process_group=dist.new_group(backend="gloo"),
             )
+            # What is saved is the state at the time of the call, whatever becomes of the model meanwhile.
+            train(model, optimizer, 1)
             future.result()
-        # What is saved is the state at the time of the call, whatever becomes of the model meanwhile.
-        train(model, optimizer, 1)
-        if dist.get_rank() == 0:
-            torch.save(want, folder / f"{kind}.want.pt")
-    return
+            dcp.load(before := state_of(model, optimizer), storage_reader=FlyweightReader(folder / kind))
+            set_state_dict(model, optimizer, model_state_dict=before["model"], optim_state_dict=before["optimizer"])
     chain = folder / "chain"
     model, optimizer = make("fsdp", seed=1)
     writer = FlyweightWriter(chain / "step-0", base="previous", key_frame_every=3)
-    for step in range(4):
+    for step in range(CHAIN_STEPS):
         train(model, optimizer, 1)
         dcp.save(state_of(model, optimizer), storage_writer=writer, checkpoint_id=chain / f"step-{step}")
-        want = gathered(model, optimizer)
-        if dist.get_rank() == 0:
-            torch.save(want, chain / f"step-{step}.want.pt")
+        keep_wanted(model, optimizer, chain / f"step-{step}.want.pt")
     dist.barrier()
 
 
 def load(folder: pathlib.Path) -> None:
     saved = [(kind, folder / kind, folder / f"{kind}.want.pt") for kind in KINDS]
     saved += [("fsdp", folder / f"fsdp-{way}", folder / "fsdp.want.pt") for way in ("thread", "process")]
+    saved += [
+        ("fsdp", folder / "chain" / f"step-{n}", folder / "chain" / f"step-{n}.want.pt") for n in range(CHAIN_STEPS)
+    ]
 
     for kind, path, want_path in saved:
         model, optimizer = make(kind, seed=2)
@@ -151,7 +161,7 @@ def load(folder: pathlib.Path) -> None:
 
 
 def main() -> None:
-    dist.init_process_group("gloo")
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=120))
     {"save": save, "load": load}[sys.argv[1]](pathlib.Path(sys.argv[2]))
     dist.destroy_process_group()
 

@@ -1,0 +1,5 @@
+#include "transform/delta_activity/activity_kernels.h"
+
+namespace flyweight::avx2 {
+#include "transform/delta_activity/activity_kernels-inl.h"
+}  // namespace flyweight::avx2
