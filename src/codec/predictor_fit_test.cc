@@ -84,7 +84,8 @@ TEST(FitPredictor, FindsDecayAtAConstantRate) {
     const Floats tensor = Trained(base, kColumns, std::vector<double>(steps, NarrowFactor(rate)));
     const PredictorFit fit = Fitted(base, tensor, kShape);
     ASSERT_EQ(fit.predictor.kind, PredictorKind::kReplay) << rate;
-    EXPECT_GT(Hits(fit, base, tensor), 0.7499) << rate;
+    EXPECT_GT(Hits(fit, base, tensor), 0.7499)
+        << rate << ": " << (1 - fit.predictor.runs[0].factor) * 0x1p24 << " units, " << fit.predictor.runs[0].steps;
     EXPECT_GT(fit.saved_bits, 1);
   }
 }
