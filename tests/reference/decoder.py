@@ -125,8 +125,10 @@ class Record:
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
-        self.patch = patch_side(cursor, self.element_bytes, DTYPES) if transform == 5 else None
+        self.patch = None
         if transform == 5:
+            element_count = self.decoded_bytes // self.element_bytes
+            self.patch = patch_side(cursor, name, self.element_bytes, element_count, DTYPES)
             patch_dense(cursor, self.patch, name)
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)

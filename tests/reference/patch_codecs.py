@@ -1,4 +1,4 @@
-"""Patch records: section 3.14 of docs/format.md, whose numbers the comments name, without the predictors of 3.14.2."""
+"""Patch records: section 3.14 of docs/format.md, whose numbers the comments name."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 from chunk_codecs import coded_plane, planes
 from cursor import Cursor, must, xxh3
 from nibble_codec import NibbleTables, contexts_and_widths, join, nibble_lanes, nibble_stream, nibble_tables
+from patch_predictors import Cast, LowRank, Replay, Same, predictor
 
 SAME, DENSE, SPARSE, DIFFERENCES = range(64, 68)
 LAYOUTS = {"BF16": "BF16", "F16": "F16", "F32": "F32", "C64": "F32"}
@@ -23,22 +24,12 @@ class DenseSide:
 
 
 @dataclass
-class NoPredictor:
-    """3.14.2, kind 0: `predict` gives `count` elements from `first` on, from their base chunk."""
-
-    element_bytes: int
-
-    def predict(self, base_chunk, first, count):
-        return bytes(base_chunk).ljust(count * self.element_bytes, b"\0")
-
-
-@dataclass
 class PatchSide:
     """3.14.1"""
 
     base_element: int
     base_bytes: int
-    predictor: NoPredictor
+    predictor: Same | Cast | Replay | LowRank
     dense: DenseSide | None = None
 
 
@@ -104,15 +95,15 @@ def dense_side(cursor):
     return DenseSide(origin, of_columns, nibble_tables(cursor))
 
 
-def patch_side(cursor, element_bytes, dtypes):
+def patch_side(cursor, dtype_name, element_bytes, element_count, dtypes):
     base_dtype, base_bytes = cursor.uint(2), cursor.uint(8)
     must(base_dtype < len(dtypes), "a base of an unknown dtype")
-    base_element = max(dtypes[base_dtype][1] // 8, 1)
-    kind = cursor.uint(1)
-    must(kind == 0, f"predictor {kind} is unknown")
+    base_name, base_bits = dtypes[base_dtype]
+    base_element = max(base_bits // 8, 1)
+    predicts = predictor(cursor, dtype_name, base_name, element_count)
     must(base_bytes % base_element == 0, "a base that does not end with an element")
-    must(base_element == element_bytes, "a base that does not fit the patch")
-    return PatchSide(base_element, base_bytes, NoPredictor(element_bytes))
+    must(not isinstance(predicts, Same) or base_element == element_bytes, "a base that does not fit the patch")
+    return PatchSide(base_element, base_bytes, predicts)
 
 
 def patch_dense(cursor, side, dtype_name):
@@ -233,7 +224,8 @@ def check_base(cursor, side, base, first, count):
 def patch_chunk(codec, payload, side, dtype_name, element_bytes, base, first, count):
     """`count` elements from `first` on, which are made from all of `base`."""
     cursor = Cursor(payload)
-    predicted = side.predictor.predict(check_base(cursor, side, base, first, count), first, count)
+    predicted = side.predictor.predict(check_base(cursor, side, base, first, count), first)
+    predicted = predicted.ljust(count * element_bytes, b"\0")
     rest = cursor.take(cursor.left())
     width = 4 if dtype_name == "C64" else element_bytes
     if codec == SAME:
