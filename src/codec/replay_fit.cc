@@ -85,8 +85,10 @@ void OfferAnyFactor(const LossCurve& curve, const Judge& judge, Choice& choice) 
       low = std::max(low, (lost - 0.5) / point.significand);
       high = std::min(high, (lost + 0.5) / point.significand);
     }
-    if (low < high)
-      choice.Offer({{1 - SimplestBetween(low * kUnit, high * kUnit), static_cast<uint32_t>(steps)}}, judge);
+    if (low >= high) continue;
+    const auto count = static_cast<uint32_t>(steps);
+    choice.Offer({{1 - std::round((low + high) / 2) * kUnit, count}}, judge);
+    choice.Offer({{1 - SimplestBetween(low * kUnit, high * kUnit), count}}, judge);
   }
 }
 
@@ -100,6 +102,7 @@ void OfferConstant(double mean_units, const Judge& judge, Choice& choice) {
     for (double m = std::max(1.0, std::ceil(distance - tolerance)); m <= last; ++m) {
       const ReplayRun run{1 - m * kUnit, steps};
       if (judge.Share({&run, 1}, kFirstLook) > 0.25) choice.Offer({run}, judge);
+      if (choice.share >= kGoodShare) return;
     }
   }
 }

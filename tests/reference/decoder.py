@@ -21,6 +21,7 @@ from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from dtypes import BLOCK_TYPES, DTYPES
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
 from mixed_codec import mixed
+from patch_codecs import patch_chunk, patch_dense, patch_side
 from patch_places import (
     BASE,
     BASE_TABLE,
@@ -61,12 +62,17 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 4, f"transform {transform} is unknown")
+        must(transform <= 5, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
+        self.patch = None
+        if transform == 5:
+            element_count = self.decoded_bytes // self.element_bytes
+            self.patch = patch_side(cursor, name, self.element_bytes, element_count, DTYPES)
+            patch_dense(cursor, self.patch, name)
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -103,6 +109,8 @@ class Record:
         must(
             encoded_hash == xxh3(frame[:16], xxh3(payload).to_bytes(8, "little")), "a frame does not have its checksum"
         )
+        if self.patch is not None:
+            return self.decode_patch(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if codec == 5:
@@ -117,6 +125,14 @@ class Record:
         if codec == 6:
             return mixed(payload, self.dtype_name, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
+
+    def decode_patch(self, codec, payload, element_count, first_element):
+        """3.14"""
+        if codec <= 3:
+            return decode_payload(codec, payload, self.element_bytes, None, element_count * self.element_bytes, 0)
+        return patch_chunk(
+            codec, payload, self.patch, self.dtype_name, self.element_bytes, self.base, first_element, element_count
+        )
 
     def decode_lossy(self, codec, payload, element_count, first_element):
         """3.6"""
