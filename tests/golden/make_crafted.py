@@ -1010,7 +1010,7 @@ def main():
         with open(path, "xb") as out:
             out.write(data)
         print(f"{path.name}: {len(data)} bytes")
-    manifest_path.write_text(json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
+    manifest_path.write_text(json.dumps(dict(sorted(manifest.items())), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
