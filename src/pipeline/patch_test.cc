@@ -228,6 +228,40 @@ TEST_F(Patch, GoesWithParityPartsStreamsAndResuming) {
   EXPECT_TRUE(ReadFile(Path("resumed.fly")) == ReadFile(Path("p.fly")));
 }
 
+TEST_F(Patch, GoesOnWithWhatAnInterruptedRunLeft) {
+  ASSERT_THAT(MakePatch(tune_, {base_}, Path("whole.fly")), IsOk());
+  Bytes whole = ReadFile(Path("whole.fly"));
+  std::filesystem::remove(Path("whole.fly"));
+  std::vector<std::string> before = directory_.Names();
+  CompressOptions options;
+  options.bases = {base_};
+  options.resume = true;
+  options.thread_count = 1;
+  bool is_changed = false;
+  options.progress = [&](const Progress& progress) {  // the base changes once all was encoded, so the run fails
+    if (is_changed || progress.done_bytes < ReadFile(tune_).size()) return;
+    WriteFile(base_, BuildSafetensors(BaseTensors()));
+    is_changed = true;
+  };
+  ASSERT_THAT(CompressFile(tune_, Path("p.fly"), options), FailsWith(ErrorCode::kSourceChanged));
+  std::vector<std::string> after = directory_.Names();
+  ASSERT_EQ(after.size(), before.size() + 1) << "the partial archive is kept";
+  std::string partial = Path(after.front().starts_with(".") ? after.front() : after.back());
+  Bytes left = ReadFile(partial);
+  ASSERT_GT(left.size(), whole.size() / 2);
+  options.progress = {};
+  for (size_t cut : {left.size(), left.size() / 2, size_t{3000}}) {
+    for (bool is_poisoned : {false, true}) {
+      Bytes content(left.begin(), left.begin() + static_cast<ptrdiff_t>(cut));
+      if (is_poisoned) content[cut / 2] ^= std::byte{1};
+      WriteFile(partial, content);
+      ASSERT_THAT(CompressFile(tune_, Path("p.fly"), options), IsOk());
+      EXPECT_TRUE(ReadFile(Path("p.fly")) == whole) << cut;
+      std::filesystem::remove(Path("p.fly"));
+    }
+  }
+}
+
 TEST_F(Patch, RefusesWhatMakesNoSense) {
   CompressOptions options;
   options.bases = {base_};
