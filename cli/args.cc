@@ -18,6 +18,8 @@ namespace {
 
 constexpr uint64_t kThreadsMax = 1024;
 constexpr uint32_t kEccPermille = 50;
+constexpr uint32_t kKeyEvery = 10;  // restoring a version then takes ten records a tensor at most
+constexpr uint64_t kCountMax = 1000000;
 
 /// Options that users of other tools try and that must not be taken for something else.
 struct Refusal {
@@ -26,8 +28,8 @@ struct Refusal {
 };
 
 constexpr std::array kRefusals = {
-    Refusal{"--diff,--rediff,--serve,--auto-delta,--auto-base,--base-dir,--patch",
-            "that is not there; compress --base BASE makes a patch, apply and decompress --base apply it"},
+    Refusal{"--diff,--rediff", "comparing models is a verb: flyweight diff A B"},
+    Refusal{"--serve", "there is no server; flyweight info and list read archives where they are"},
     Refusal{"--use-v8-codec",
             "there is no codec to choose: each tensor gets the one that suits it; leave the option out"},
 };
@@ -77,6 +79,8 @@ struct Flags {
   bool fast = false;
   bool max = false;
   bool no_verify = false;
+  bool sequence = false;
+  std::string key_every, keep_last, patch;
   std::array<bool, kRefusals.size()> refused{};
   std::array<CLI::Option*, kLevelNames.size()> levels{};
   std::vector<Known> known;
@@ -114,7 +118,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   add("--ecc", flags.ecc, kCompressing);
   add("--strict", arguments.strict, Verbs(Verb::kVerify));
   add("--dry-run", arguments.dry_run,
-      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kMigrate, Verb::kApply));
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kMigrate, Verb::kApply, Verb::kPrune));
+  add("--auto-base,--auto-delta", arguments.auto_base, Verbs(Verb::kCompress));
+  add("--sequence", flags.sequence, Verbs(Verb::kCompress));
+  add("--lineage", arguments.lineage, Verbs(Verb::kList, Verb::kInfo));
   add("--salvage", arguments.salvage, Verbs(Verb::kDecompress, Verb::kExtract));
   for (size_t i = 0; i < kRefusals.size(); ++i) app.add_flag(kRefusals[i].options, flags.refused[i]);
 }
@@ -125,7 +132,8 @@ void AddValues(CLI::App& app, Flags& flags) {
   };
   app.add_option("-T,--threads", flags.threads)->take_last();
   add("-o,--output", flags.output,
-      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kRepair, Verb::kApply));
+      Verbs(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kRepair, Verb::kApply,
+            Verb::kRebase));
   add("-s,--split", flags.part, kCompressing);
   add("--recovery", flags.recovery, Verbs(Verb::kCompress, Verb::kConvert, Verb::kMigrate));
   add("--lossy", flags.lossy, kCompressing);
@@ -138,6 +146,14 @@ void AddValues(CLI::App& app, Flags& flags) {
   add("--from", flags.from, Verbs(Verb::kRepair));
   add("--tensor", flags.pattern, Verbs(Verb::kStat, Verb::kList, Verb::kDiff));
   add("--levels", flags.level_list, Verbs(Verb::kBench));
+  add("--key-every", flags.key_every, Verbs(Verb::kCompress));
+  add("--keep-last", flags.keep_last, Verbs(Verb::kPrune));
+  add("--patch", flags.patch, Verbs(Verb::kDiff));
+  auto* directories = app.add_option("--base-dir", flags.arguments.base_directories)->allow_extra_args(false);
+  flags.known.push_back({directories, Verbs(Verb::kCompress, Verb::kDecompress, Verb::kExtract, Verb::kVerify,
+                                            Verb::kApply, Verb::kRebase, Verb::kPrune)});
+  auto* onto = app.add_option("--onto", flags.arguments.onto)->allow_extra_args(false);
+  flags.known.push_back({onto, Verbs(Verb::kRebase)});
   auto* strip = app.add_option("-x,--strip,--exclude", flags.arguments.strip)->allow_extra_args(false);
   flags.known.push_back({strip, kCompressing});
   auto* bases = app.add_option("--base,--delta-from", flags.arguments.bases)->allow_extra_args(false);
@@ -214,6 +230,17 @@ std::optional<UsageError> ReadValues(const CLI::App& app, Flags& flags) {
     std::optional<std::vector<Level>> levels = ParseLevels(flags.level_list);
     if (!levels.has_value()) return bad("--levels", flags.level_list, "a list of fast, balanced, high and max");
     arguments.levels = *levels;
+  }
+  if (is_given("--patch")) arguments.patch = flags.patch;
+  if (is_given("--keep-last")) {
+    arguments.keep_last = ParseCount(flags.keep_last, kCountMax).value_or(0);
+    if (arguments.keep_last == 0) return bad("--keep-last", flags.keep_last, "a number of archives");
+  }
+  if (flags.sequence) arguments.key_every = kKeyEvery;
+  if (is_given("--key-every")) {
+    arguments.key_every = static_cast<uint32_t>(ParseCount(flags.key_every, kCountMax).value_or(0));
+    if (arguments.key_every == 0) return bad("--key-every", flags.key_every, "a number of versions");
+    if (!flags.sequence) return UsageError{"--key-every goes with --sequence"};
   }
   arguments.verify = !flags.no_verify;
   return std::nullopt;

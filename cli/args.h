@@ -29,7 +29,12 @@ struct Arguments {
   std::vector<Level> levels;  ///< of kBench: which; empty = all
   LossyOptions lossy;
   std::vector<std::string> strip;
-  std::vector<std::string> bases;  ///< a base and the patches on it
+  std::vector<std::string> bases;             ///< a base and the patches on it
+  std::vector<std::string> base_directories;  ///< where bases are looked for
+  std::vector<std::string> onto;              ///< of kRebase: the new base and the patches on it
+  std::optional<std::string> patch;           ///< of kDiff: a patch to write
+  uint32_t key_every = 0;                     ///< of kCompress: the source is a sequence of versions
+  uint64_t keep_last = 0;                     ///< of kPrune
   std::optional<uint64_t> part_bytes;
   std::optional<uint64_t> max_output_bytes;
   std::optional<uint64_t> max_memory_bytes;
@@ -50,6 +55,8 @@ struct Arguments {
   bool strict = false;
   bool dry_run = false;
   bool salvage = false;
+  bool auto_base = false;  ///< of kCompress
+  bool lineage = false;    ///< of kList and kInfo
 };
 
 /// A command line that makes no sense: what is wrong with it, in one sentence.

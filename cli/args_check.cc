@@ -22,6 +22,9 @@ Complaint CheckFiles(const Arguments& arguments) {
   if (arguments.verb == Verb::kConvert && arguments.files.size() > 2) {
     return UsageError{"convert takes one input and one output"};
   }
+  if (arguments.verb == Verb::kServePlan && (arguments.files.size() < 2 || count > 0)) {
+    return UsageError{"serve-plan needs a base and patches: serve-plan BASE P1.fly P2.fly"};
+  }
   if (arguments.verb == Verb::kDiff && arguments.files.size() != 2) return UsageError{"diff takes two models"};
   if (arguments.verb == Verb::kRepair && arguments.files.size() > 1 && arguments.output.has_value()) {
     return UsageError{"-o names one output, but there are " + std::to_string(arguments.files.size()) + " inputs"};
@@ -85,11 +88,50 @@ Complaint CheckBases(const Arguments& arguments) {
     return UsageError{"--lossy-delta needs --base, which it is a delta to"};
   }
   if (arguments.verb != Verb::kApply) return std::nullopt;
-  if (arguments.files.size() < 2) return UsageError{"apply needs a base and a patch: apply BASE P.fly -o OUT"};
+  if (!arguments.base_directories.empty() && arguments.files.size() > 1) {
+    return UsageError{"apply --base-dir DIR takes one patch: the others are found in DIR"};
+  }
+  if (arguments.base_directories.empty() && arguments.files.size() < 2)
+    return UsageError{"apply needs a base and a patch: apply BASE P.fly -o OUT"};
   if (std::ranges::count(arguments.files, std::string(kStream)) > 0) {
     return UsageError{"apply reads files and directories, not standard input"};
   }
   if (!arguments.output.has_value() && !arguments.to_stdout) return UsageError{"apply needs -o OUT, or -c"};
+  return std::nullopt;
+}
+
+Complaint CheckLineage(const Arguments& arguments) {
+  size_t count = arguments.files.size();
+  if (!arguments.bases.empty() && !arguments.base_directories.empty()) {
+    return UsageError{"--base and --base-dir exclude each other"};
+  }
+  bool looks_for_base =
+      arguments.verb == Verb::kCompress && (arguments.auto_base || !arguments.base_directories.empty());
+  if (looks_for_base && !arguments.auto_base) return UsageError{"--base-dir goes with --auto-base"};
+  if (looks_for_base && (count != 1 || arguments.files.front() == kStream || arguments.recursive)) {
+    return UsageError{"--auto-base takes one file or directory"};
+  }
+  if (looks_for_base && !arguments.bases.empty()) return UsageError{"--base and --auto-base exclude each other"};
+  if (looks_for_base && (arguments.remove_source || arguments.lossy.enabled())) {
+    return UsageError{"--auto-base goes with neither --rm nor --lossy"};
+  }
+  if (arguments.key_every != 0 && (looks_for_base || !arguments.bases.empty() || arguments.lossy.enabled())) {
+    return UsageError{"--sequence goes with neither a base nor --lossy"};
+  }
+  if (arguments.verb == Verb::kRebase) {
+    if (count == 0)
+      return UsageError{"rebase needs a base and patches: rebase BASE P1.fly P2.fly --onto NEW -o OUT.fly"};
+    if (!arguments.output.has_value()) return UsageError{"rebase needs -o OUT.fly"};
+    if (!arguments.base_directories.empty() && count > 1) {
+      return UsageError{"rebase --base-dir DIR takes one patch: the others are found in DIR"};
+    }
+  }
+  if (arguments.verb == Verb::kPrune) {
+    if (count == 0) return UsageError{"prune needs a directory"};
+    if (count == 1 && arguments.keep_last == 0) {
+      return UsageError{"prune needs to know what to keep: prune DIR --keep NAME..., or --keep-last N"};
+    }
+  }
   return std::nullopt;
 }
 

@@ -62,6 +62,10 @@ void Console::FailUsage(const std::string& reason) {
   WriteLine("flyweight: " + EscapeForTerminal(reason) + "; see flyweight --help");
 }
 
+void Console::Tell(const std::string& file, const std::string& line) {
+  if (!quiet_) WriteLine("flyweight: " + EscapeForTerminal(DisplayName(file)) + ": " + EscapeForTerminal(line));
+}
+
 void Console::Print(std::string_view line) {
   Write(line);
   Write("\n");

@@ -27,9 +27,13 @@ class Console {
   void TellDifference() { Count(ExitCode::kError); }
   /// An error of a verb whose exit code says with 1 that things differ: the code becomes 2.
   void FailComparison(const std::string& file, const Error& error);
+  /// What a comparison was to write is not written, which counts more than that things differ.
+  void FailPatch() { worst_ = ExitCode::kWarning; }
   /// Wrong usage: the whole command does nothing.
   void FailUsage(const std::string& reason);
 
+  /// A line about `file` on standard error that is neither an error nor a warning, unless the user asked for quiet.
+  void Tell(const std::string& file, const std::string& line);
   /// A line of result on standard output.
   void Print(std::string_view line);
   /// A piece of such a line.

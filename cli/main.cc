@@ -79,12 +79,20 @@ int FailUsage(const UsageError& usage) {
 
 void RunOnFiles(Arguments& arguments, Console& console) {
   if (arguments.verb == Verb::kDiff) return RunDiff(arguments, console);
+  if (arguments.verb == Verb::kRebase) return RunRebase(arguments, console);
+  if (arguments.verb == Verb::kPrune) return RunPrune(arguments, console);
+  if (arguments.lineage) return RunLineage(arguments, console);
   if (GoesIntoOneArchive(arguments)) return RunCompressTogether(arguments, console);
-  if (arguments.verb == Verb::kApply) return RunApply(arguments, console);
+  if (arguments.verb == Verb::kServePlan) return RunServePlan(arguments, console);
+  if (arguments.verb == Verb::kApply) {
+    if (FindBasesOf(arguments.files.back(), arguments, console)) RunApply(arguments, console);
+    return;
+  }
   ExpandDirectories(arguments, console);
   size_t number = 0;
   for (const std::string& file : arguments.files) {
     console.SetPosition(++number, arguments.files.size());
+    if (!FindBasesOf(file, arguments, console)) continue;
     CommandOf(arguments.verb)(file, arguments, console);
   }
 }

@@ -21,6 +21,9 @@ enum class Verb : uint8_t {
   kRepair,
   kDiff,
   kApply,
+  kServePlan,
+  kRebase,
+  kPrune,
   kBench,
   kReport,
   kHelp,
@@ -33,17 +36,30 @@ struct VerbName {
 };
 
 /// Every word that is a verb; of several for one verb the first is its name.
-inline constexpr std::array<VerbName, 20> kVerbNames = {{
-    {"compress", Verb::kCompress}, {"decompress", Verb::kDecompress},
-    {"convert", Verb::kConvert},   {"list", Verb::kList},
-    {"ls", Verb::kList},           {"info", Verb::kInfo},
-    {"peek", Verb::kInfo},         {"stat", Verb::kStat},
-    {"verify", Verb::kVerify},     {"test", Verb::kVerify},
-    {"extract", Verb::kExtract},   {"scan", Verb::kScan},
-    {"migrate", Verb::kMigrate},   {"repair", Verb::kRepair},
-    {"diff", Verb::kDiff},         {"apply", Verb::kApply},
-    {"bench", Verb::kBench},       {"benchmark", Verb::kBench},
-    {"report", Verb::kReport},     {"help", Verb::kHelp},
+inline constexpr std::array<VerbName, 23> kVerbNames = {{
+    {"compress", Verb::kCompress},
+    {"decompress", Verb::kDecompress},
+    {"convert", Verb::kConvert},
+    {"list", Verb::kList},
+    {"ls", Verb::kList},
+    {"info", Verb::kInfo},
+    {"peek", Verb::kInfo},
+    {"stat", Verb::kStat},
+    {"verify", Verb::kVerify},
+    {"test", Verb::kVerify},
+    {"extract", Verb::kExtract},
+    {"scan", Verb::kScan},
+    {"migrate", Verb::kMigrate},
+    {"repair", Verb::kRepair},
+    {"diff", Verb::kDiff},
+    {"apply", Verb::kApply},
+    {"bench", Verb::kBench},
+    {"benchmark", Verb::kBench},
+    {"report", Verb::kReport},
+    {"help", Verb::kHelp},
+    {"serve-plan", Verb::kServePlan},
+    {"rebase", Verb::kRebase},
+    {"prune", Verb::kPrune},
 }};
 
 std::optional<Verb> FindVerb(std::string_view word);

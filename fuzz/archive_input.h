@@ -29,7 +29,8 @@ inline std::vector<std::byte> AssembleArchive(ByteSpan body, ByteSpan records) {
   section.Append(body);
 
   ArchiveFooter footer;
-  footer.header.required_features = wire::kFeatureShared;  // so that the index may say everything
+  footer.header.required_features =
+      wire::kFeatureShared | wire::kFeaturePatches;  // so that the index may say everything
   footer.first_index_offset = wire::kHeaderBytes + records.size();
   footer.index_section_bytes = section.size();
   footer.second_index_offset = footer.first_index_offset + section.size();

@@ -28,7 +28,19 @@ ROOMS: dict[str, set[str]] = {
     "codec": {"base", "simd", "tensor", "transform", "entropy", "lossy"},
     "archive": {"base", "tensor", "entropy", "codec", "erasure"},
     "delta": {"base", "tensor", "container", "codec", "archive"},
-    "pipeline": {"base", "tree", "simd", "tensor", "container", "strip", "entropy", "lossy", "codec", "archive", "delta"},
+    "pipeline": {
+        "base",
+        "tree",
+        "simd",
+        "tensor",
+        "container",
+        "strip",
+        "entropy",
+        "lossy",
+        "codec",
+        "archive",
+        "delta",
+    },
     "sync": {"base", "tensor", "entropy", "codec", "archive", "pipeline"},
 }
 

@@ -7,9 +7,11 @@
 namespace flyweight::cli {
 
 void RunApply(const Arguments& arguments, Console& console) {
-  const std::string& base = arguments.files.front();
-  const std::string& last = arguments.files.back();
-  std::vector<std::string> patches(arguments.files.begin() + 1, arguments.files.end());
+  std::vector<std::string> links = arguments.bases;  // found below --base-dir, else named in order
+  links.insert(links.end(), arguments.files.begin(), arguments.files.end());
+  const std::string& base = links.front();
+  const std::string& last = links.back();
+  std::vector<std::string> patches(links.begin() + 1, links.end());
   std::string target = arguments.to_stdout ? kStream : arguments.output.value_or(kStream);
   if (target != kStream && !arguments.output->ends_with('/')) target = WithoutTrailingSlashes(target);
   if (arguments.dry_run) return TellPlan(last, target, arguments, console);

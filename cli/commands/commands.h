@@ -24,8 +24,22 @@ void RunBench(const std::string& file, const Arguments& arguments, Console& cons
 void RunMigrate(const std::string& file, const Arguments& arguments, Console& console);
 void RunRepair(const std::string& file, const Arguments& arguments, Console& console);
 
+/// Shows which patches stand on what, of all files and directories of the command line.
+void RunLineage(const Arguments& arguments, Console& console);
+/// Makes one patch out of several, or moves it to another base.
+void RunRebase(const Arguments& arguments, Console& console);
+/// Removes archives of a directory that nothing needs that is kept.
+void RunPrune(const Arguments& arguments, Console& console);
+
+/// For --auto-base and --base-dir: fills in the bases of `file`. False where that is an error, which was told to the
+/// console.
+bool FindBasesOf(const std::string& file, Arguments& arguments, Console& console);
+
 /// Compares the two files.
 void RunDiff(const Arguments& arguments, Console& console);
+
+/// Says what the base that is named first and the patches take in memory together.
+void RunServePlan(const Arguments& arguments, Console& console);
 
 /// Applies all patches of the command line to the base that is named first.
 void RunApply(const Arguments& arguments, Console& console);

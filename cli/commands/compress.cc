@@ -96,6 +96,7 @@ void CompressTo(const Sources& sources, const std::string& target, const Argumen
         options.recovery_permille = arguments.recovery_permille;
         options.lossy = arguments.lossy;
         options.bases = arguments.bases;
+        options.key_every = arguments.key_every;
         options.strip = arguments.strip;
         options.progress = bar.Callback();
         options.notice = TellNotices(first, bar, console);

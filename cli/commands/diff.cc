@@ -140,6 +140,28 @@ void PrintJson(const DiffReport& report, const Arguments& arguments, Console& co
   console.Print(ToJsonLine(json));
 }
 
+/// --patch: what changed as an archive.
+void WritePatch(const Arguments& arguments, Console& console) {
+  const std::string& variant = arguments.files[1];
+  std::optional<CompressSummary> summary =
+      WriteOutput<CompressSummary>(variant, *arguments.patch, arguments, console, [&](bool overwrite) {
+        ProgressBar bar(console.Label(variant), 2, console.wants_progress());
+        CompressOptions options;
+        options.thread_count = arguments.thread_count;
+        options.level = arguments.level;
+        options.overwrite = overwrite;
+        options.bases = {arguments.files[0]};
+        Result<bool> is_archive = IsArchive(variant);
+        options.repack = !IsDirectory(variant) && is_archive.ok() && is_archive.value();
+        options.progress = bar.Callback();
+        options.notice = TellNotices(variant, bar, console);
+        return Compress({variant}, *arguments.patch, options);
+      });
+  if (!summary.has_value()) return console.FailPatch();
+  console.Note(variant + ": a patch of " + HumanBytes(summary->archive_bytes) + ", " +
+               HumanPercent(summary->archive_bytes, summary->source_bytes) + ", written to " + *arguments.patch);
+}
+
 }  // namespace
 
 void RunDiff(const Arguments& arguments, Console& console) {
@@ -153,10 +175,10 @@ void RunDiff(const Arguments& arguments, Console& console) {
     return DiffModels(arguments.files[0], arguments.files[1], options);
   }();
   if (!report.ok()) return console.FailComparison("diff", report.error());
+  if (!arguments.quiet && arguments.json) PrintJson(report.value(), arguments, console);
+  if (!arguments.quiet && !arguments.json) PrintText(report.value(), arguments, console);
   if (!report.value().is_same()) console.TellDifference();
-  if (arguments.quiet) return;
-  if (arguments.json) return PrintJson(report.value(), arguments, console);
-  PrintText(report.value(), arguments, console);
+  if (arguments.patch.has_value()) WritePatch(arguments, console);
 }
 
 }  // namespace flyweight::cli

@@ -16,6 +16,7 @@ constexpr const char* kGeneral = R"(flyweight keeps the weights of neural networ
   bench FILE                  levels and zstd on your file: size and speed
   apply BASE P.fly -o OUT     what a patch gives; compress --base BASE makes one
   diff A B                    what changed between two models
+  rebase, prune               shorten chains of patches
   migrate, repair X.fly       encode anew; mend
   convert SRC OUT             compress, or decompress where SRC is an archive
 
@@ -57,6 +58,11 @@ archive is read back and compared with SRC before it takes its name.
       --lossy KIND     fp16, bf16, int8, int4: smaller, not the same values
       --base BASE      a patch: what changed against BASE, a file, directory or
                        archive. Again for each patch that stands on it
+      --auto-base      look for the base below the directories of --base-dir
+                       DIR, or beside SRC, and say which and why
+      --sequence       SRC holds versions of a model (checkpoint-10, ...): each
+                       is stored as what changed since the one before
+      --key-every N    with --sequence: no more than N steps to a version; 10
       --lossy-delta K  error=0.05: a smaller patch, nearly the same values
       --no-verify      do not read the archive back
       --dry-run        say what would be written
@@ -121,6 +127,8 @@ They read the index only.
 
   -r, --recursive      every archive below the directories
   -v, --verbose        list: the tensors of a directory's files too
+      --lineage        list, info: which patches stand on what, of archives and
+                       of all below directories; decodes nothing
       --tensor GLOB    list, stat: only tensors that match
       --json           one object a line for each archive
 )";
@@ -202,6 +210,7 @@ Compares two models, each a file, a directory or an archive, tensor by tensor:
 same, changed (how many elements, by how much), added, removed, renamed, of
 another type or shape. Exit code as of cmp: 0 same, 1 different, 2 trouble.
 
+      --patch P.fly    also write what changed: compress B --base A -o P.fly
   -q, --quiet          only the exit code
   -v, --verbose        every tensor; else the most changed ones
       --tensor GLOB    only tensors that match
@@ -209,13 +218,53 @@ another type or shape. Exit code as of cmp: 0 same, 1 different, 2 trouble.
   -T, --threads N      0, the default, is one a CPU
 )";
 
+constexpr const char* kServePlan = R"(flyweight serve-plan BASE P1.fly [P2.fly...]
+
+Decodes a base and the patches on it into memory, what they share once, and
+prints what that took, beside what they would take without sharing.
+
+      --json           one object
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kRebase = R"(flyweight rebase BASE P1.fly [P2.fly...] --onto NEW [--onto Q1.fly...] -o OUT.fly
+
+Makes one patch out of BASE and the patches on it, in this order, that stands on
+NEW (and patches on that). Without --onto OUT.fly needs no base. Nothing is
+restored to the disk; the result is read back and compared.
+
+  -o, --output OUT     the new patch
+      --onto NEW       an older or newer base, or any other model
+      --base-dir DIR   look for BASE and all patches but the last below DIR
+  -f, --force          overwrite
+  -T, --threads N      0, the default, is one a CPU
+)";
+
+constexpr const char* kPrune = R"(flyweight prune DIR --keep NAME...
+flyweight prune DIR --keep-last N
+
+Removes the archives in DIR that are links of chains and are not kept. What is
+kept and stands on one of them is packed anew on the nearest base that stays,
+read back and compared before anything is removed. Archives that stand alone
+stay. NAME may have * and ?.
+
+      --keep-last N    keep the last N by the numbers in their names
+      --base-dir DIR   where else bases are, and patches that may need these
+      --dry-run        say what would be done
+      --json           one object
+  -T, --threads N      0, the default, is one a CPU
+)";
+
 constexpr const char* kApply = R"(flyweight apply BASE P.fly... -o OUT
+flyweight apply --base-dir DIR P.fly -o OUT
 
 Restores what the last of the patches gives, the very same file or directory.
 BASE is a file of any format, a directory or an archive; the patches stand on
 it and on each other in this order. Where anything does not fit, it says what
 is needed and writes nothing.
 
+      --base-dir DIR   look for the base, and the patches between, below DIR and
+                       put them in order; decompress and verify take it too
   -o, --output OUT     the name; - is standard output
   -c, --stdout         the same as -o -
   -f, --force          overwrite; merge into a directory that is there
@@ -254,6 +303,12 @@ const char* TextOf(Verb topic) {
       return kConvert;
     case Verb::kDiff:
       return kDiff;
+    case Verb::kServePlan:
+      return kServePlan;
+    case Verb::kRebase:
+      return kRebase;
+    case Verb::kPrune:
+      return kPrune;
     case Verb::kApply:
       return kApply;
     case Verb::kReport:

@@ -16,10 +16,10 @@ enum class ErrorCode : int {
   kLimitExceeded = 40,       ///< a declared size is over a safety limit
   kBaseMismatch = 50,        ///< a patch was given another base than it was made from
   kWrongBase = kBaseMismatch,
-  kAlreadyApplied = 51,      ///< a patch was given what it makes, as if it were what it was made from
-  kIo = 60,                  ///< the operating system refused a read or a write
-  kExists = 61,              ///< the target exists and overwriting was not asked for
-  kSourceChanged = 62,       ///< the source changed while it was being read
+  kAlreadyApplied = 51,  ///< a patch was given what it makes, as if it were what it was made from
+  kIo = 60,              ///< the operating system refused a read or a write
+  kExists = 61,          ///< the target exists and overwriting was not asked for
+  kSourceChanged = 62,   ///< the source changed while it was being read
   kOutOfMemory = 70,
   kInternal = 90,  ///< a bug in flyweight
 };

@@ -20,8 +20,8 @@ namespace flyweight {
 struct MakePatchOptions {
   Level level = Level::kBalanced;
   size_t thread_count = 0;
-  std::string name;       ///< what the tensors are called, in messages: "v000012"
-  std::string base_name;  ///< what their base is called
+  std::string name = {};       ///< what the tensors are called, in messages: "v000012"
+  std::string base_name = {};  ///< what their base is called
 };
 
 /// Writes the patch that makes `tensors` from `base`, whose tensors are found by name. Of each tensor it stores what is
@@ -85,7 +85,7 @@ class TensorPatch {
   /// Changes tensors in the caller's memory, which holds what the patch was made from, into what it makes. Targets are
   /// found by name; those that the patch does not name stay. Each chunk must be the base's, or the result's already (an
   /// apply that was interrupted is completed); each is compared with its checksum after it was written. No copy of the
-  /// tensors is made. Errors, with nothing written: kAlreadyApplied where there is nothing left to do and
+  /// tensors is made. Tensors may be tied, one memory under several names. Errors, with nothing written: kAlreadyApplied where there is nothing left to do and
   /// `idempotent` is not set; kBaseMismatch, naming tensors and chunks that are neither base nor result, a target that
   /// is missing or of another dtype or shape; those of reading archives. With `check_first` unset the last two kinds
   /// may come after some chunks were written. What comes after writing although everything was compared first means a

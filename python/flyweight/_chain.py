@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flyweight import _atomic, _files
-from flyweight._errors import BaseMismatchError, ChecksumError, FlyweightError, FormatError, UnsupportedVersionError
+from flyweight._errors import BaseMismatchError, FlyweightError, FormatError, UnsupportedVersionError
 
 MANIFEST = "chain.json"
 _FORMAT = "flyweight chain"
@@ -91,7 +91,7 @@ class Chain:
         target.unlink(missing_ok=True)
         try:
             _files.compress_file(source, target, base=bases or None, level=level, threads=threads)
-        except (BaseMismatchError, ChecksumError) as error:
+        except FlyweightError as error:
             if not bases:
                 raise
             warnings.warn(f"step {step} is stored whole, since its base cannot be read: {error}", stacklevel=2)

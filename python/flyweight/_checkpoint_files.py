@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.planner import WriteItem
 
-from flyweight import _atomic, _checkpoint_index, _core, _dtypes, _indexing, _patched, _serialize
+from flyweight import _atomic, _checkpoint_index, _core, _dtypes, _files, _indexing, _serialize
 from flyweight import torch as fly_torch
 from flyweight._checkpoint_index import File
 from flyweight._errors import BaseMismatchError, ChecksumError, FlyweightError, FormatError
@@ -127,7 +127,7 @@ class RankArchive:
         bases = [] if base is None else lineage(base.folder, base.files, base.name)
         with _provisional(self._folder) as folder:
             path = folder / f"rank{self._rank:05d}.safetensors.fly"
-            _patched.save_file(list(self._tensors.values()), path, level, threads, bases)
+            _save(list(self._tensors.values()), path, level, threads, bases)
             written = File(os.stat(path).st_size, self._rank, _core.Archive.from_path(os.fsencode(path)).sha256)
             if base is not None:
                 written.base, written.depth = base.name, base.depth + 1
@@ -198,6 +198,18 @@ def _name(file: File) -> str:
     return f"rank{file.rank:05d}.{hashlib.sha256(description.encode()).hexdigest()[:16]}.fly"
 
 
+def _save(
+    tensors: list[_serialize.Tensor], path: pathlib.Path, level: str | int, threads: int, bases: list[pathlib.Path]
+) -> None:
+    """Writes an archive; a patch on the last of `bases`, each of which is a patch on the one before it."""
+    if not bases:
+        _serialize.save_file(tensors, path, None, level, threads)
+        return
+    laid_out = path.with_suffix("")
+    _serialize.lay_out_file(tensors, None, laid_out)
+    _files.compress_file(laid_out, path, base=list(bases), level=level, threads=threads)
+
+
 def _link(path: pathlib.Path, folder: pathlib.Path) -> str | None:
     """Makes an archive part of `folder` too. Returns the name of the folder it stays in where that cannot be."""
     if path.parent == folder:
@@ -226,7 +238,7 @@ def check_present(folder: pathlib.Path, files: Mapping[str, File]) -> None:
 def open_archive(folder: pathlib.Path, files: Mapping[str, File], name: str, threads: int) -> Iterator[safe_open]:
     """An archive of a checkpoint, with those that it is a patch on."""
     *bases, path = lineage(folder, files, name)
-    with _patched.open_file(path, bases, threads) as opened:
+    with safe_open(path, framework="pt", threads=threads, base=bases or None) as opened:
         source = opened._opened()
         if not isinstance(source, ArchiveSource) or source.sha256 != files[name].sha256:
             raise ChecksumError(f"{path} is not the archive that the checkpoint was made with (its SHA-256 differs)")

@@ -18,13 +18,14 @@ from flyweight._errors import FormatError
 
 #: Objects nested deeper than this are refused, in both directions.
 MAX_DEPTH = 64
+_MAX_INT_BITS = 4096  # JSON in Python knows no integer of more than some thousand digits.
 
 
 def encode(value: Any, keep_tensor: Callable[[Any], str]) -> Any:
     """The JSON value for `value`. `keep_tensor` is given each tensor in it and returns the name it is kept under.
 
     Raises TypeError for an object that is none of the known kinds (a subclass of one is none of them), ValueError for
-    one that is nested too deep.
+    one that is nested too deep or too large.
     """
     return _encode(value, keep_tensor, 0)
 
@@ -38,6 +39,8 @@ def _encode(value: Any, keep_tensor: Callable[[Any], str], depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"objects nested deeper than {MAX_DEPTH} levels (or containing themselves)")
     kind = type(value)
+    if kind is int and value.bit_length() > _MAX_INT_BITS:
+        raise ValueError(f"an integer of more than {_MAX_INT_BITS} bits")
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:

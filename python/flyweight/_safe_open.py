@@ -49,12 +49,8 @@ class safe_open:
 
     @classmethod
     def _from_bytes(cls, data: Any, framework: str, threads: int) -> safe_open:
-        return cls._from_source(_sources.open_bytes(data), framework, threads)
-
-    @classmethod
-    def _from_source(cls, source: _sources.Source, framework: str, threads: int) -> safe_open:
         opened = cls.__new__(cls)
-        opened._open(source, framework, "cpu", threads)
+        opened._open(_sources.open_bytes(data), framework, "cpu", threads)
         return opened
 
     def _open(self, source: _sources.Source, framework: str, device: str | int, threads: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ def writable(name: str, tensor: Any) -> Bytes:
 def rows(tensors: Iterable[Bytes]) -> list[tuple[bytes, str, tuple[int, ...], Any]]:
     """Tensors as the extension takes them."""
     return [(t.name.encode("utf-8", "surrogateescape"), t.dtype, t.shape, t.data) for t in tensors]
+
+
+def address(data: Any) -> int:
+    """Where the bytes of a writable tensor begin; 0 for none."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(data)) if len(data) else 0
 
 
 def all_writable(state: Mapping[str, Any]) -> dict[str, Bytes]:

@@ -218,10 +218,18 @@ def run_python(_: argparse.Namespace) -> Count:
     return count
 
 
+def run_torch(_: argparse.Namespace) -> Count:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=stdout"]
+    command += ["--junitxml={junit}", "tests/training"]
+    # Several processes on a few CPUs: threads of their own would only wait for each other.
+    return run_many("pytest-training", "tests/training: checkpoints, callbacks", command, {"OMP_NUM_THREADS": "1"})
+
+
 SUITES: dict[str, Callable[[argparse.Namespace], Count]] = {
     "checks": run_checks,
     "cpp": run_cpp,
     "python": run_python,
+    "torch": run_torch,
     "asan": run_asan,
     "aarch64": run_aarch64,
 }
@@ -230,7 +238,7 @@ OPTIONAL = ("aarch64",)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/test", description="Runs flyweight's tests.")
-    parser.add_argument("--quick", action="store_true", help="leave out the sanitizer build")
+    parser.add_argument("--quick", action="store_true", help="leave out the suites torch and asan")
     parser.add_argument("--aarch64", action="store_true", help="also the suite aarch64, under qemu")
     suites_help = f"of {', '.join(SUITES)}; all but aarch64 by default"
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=suites_help)
@@ -238,7 +246,9 @@ def main() -> int:
     unknown = [suite for suite in arguments.suites if suite not in SUITES]
     if unknown:
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(SUITES)})")
-    left_out = {*OPTIONAL, *(["asan"] if arguments.quick else [])}
+    left_out = {*OPTIONAL, *(["asan", "torch"] if arguments.quick else [])}
+    if os.environ.get("FLYWEIGHT_TEST_TORCH") == "0":
+        left_out.add("torch")
     chosen = arguments.suites or [suite for suite in SUITES if suite not in left_out]
     if arguments.aarch64 and "aarch64" not in chosen:
         chosen = [*chosen, "aarch64"]

@@ -20,7 +20,9 @@ std::vector<std::byte> SerializeIndex(const ArchiveIndex& index);
 
 /// Parses and validates an index body. No memory is set aside for a count before the bytes left could hold so many.
 /// Errors: kTruncated, kCorrupt, kLimitExceeded, kUnsupportedFeature; offsets count from the start of the body.
-/// `is_tree` is what the header's features say.
-Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree = false);
+/// `is_tree` and `has_patches` are what the header's features say; without the latter there is no base table, and the
+/// number of its attribute means nothing.
+Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree = false,
+                                bool has_patches = false);
 
 }  // namespace flyweight

@@ -207,10 +207,14 @@ Status ReadFile(ReadCursor& cursor, bool is_tree, uint64_t extent_limit, IndexFi
 }
 
 /// The base table stands with the first file and is about all of them.
-Status TakeBaseTable(size_t file, ArchiveIndex& index) {
+Status TakeBaseTable(size_t file, bool has_patches, ArchiveIndex& index) {
   std::vector<IndexAttribute>& attributes = index.files[file].attributes;
   auto found = std::ranges::find(attributes, wire::kAttributeBaseTable, &IndexAttribute::kind);
   if (found == attributes.end()) return Status::Ok();
+  if (!has_patches) {
+    attributes.erase(found);
+    return Status::Ok();
+  }
   if (file != 0) return Error{ErrorCode::kCorrupt, 0, "it has a base table but is not the first file"};
   Result<BaseTable> table = ParseBaseTable(found->value, 0);
   if (!table.ok()) return WithContext(table.take_error(), "base table");
@@ -219,7 +223,7 @@ Status TakeBaseTable(size_t file, ArchiveIndex& index) {
   return Status::Ok();
 }
 
-Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
+Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree, bool has_patches) {
   ReadCursor cursor(body);
   ArchiveIndex index;
   index.is_tree = is_tree;
@@ -231,7 +235,7 @@ Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
   uint64_t extent_limit = wire::kExtentMaxCount;
   for (size_t i = 0; i < index.files.size(); ++i) {
     auto status = ReadFile(cursor, is_tree, extent_limit, index.files[i]);
-    if (status.ok()) status = TakeBaseTable(i, index);
+    if (status.ok()) status = TakeBaseTable(i, has_patches, index);
     if (!status.ok()) return WithContext(status.take_error(), "file " + std::to_string(i));
     extent_limit -= index.files[i].extents.size();
   }
@@ -243,8 +247,8 @@ Result<ArchiveIndex> ParseBody(ByteSpan body, bool is_tree) {
 
 }  // namespace
 
-Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree) {
-  auto index = ParseBody(body, is_tree);
+Result<ArchiveIndex> ParseIndex(ByteSpan body, uint64_t records_end_offset, bool is_tree, bool has_patches) {
+  auto index = ParseBody(body, is_tree, has_patches);
   if (!index.ok()) return WithContext(index.take_error(), "index");
   FLYWEIGHT_TRY(ValidateIndex(index.value(), records_end_offset));
   return index;

@@ -83,7 +83,8 @@ Status OpenIndex(const TailWindow& window, Opened& opened) {
   std::vector<std::byte>().swap(second_storage);
   opened.index_hash = Xxh3(body.value());
   FLYWEIGHT_ASSIGN(opened.index, ParseIndex(body.value(), footer.first_index_offset,
-                                            (footer.header.required_features & wire::kFeatureTree) != 0));
+                                            (footer.header.required_features & wire::kFeatureTree) != 0,
+                                            (footer.header.required_features & wire::kFeaturePatches) != 0));
   if (HasSharedPlaces(opened.index) && (footer.header.required_features & wire::kFeatureShared) == 0) {
     return Error{ErrorCode::kCorrupt, footer.first_index_offset,
                  "index: extents are made of others but the header does not say so"};

@@ -74,9 +74,9 @@ bool LoadSection(const ByteSource& source, uint64_t offset, uint64_t section_byt
          LoadLe<uint32_t>(section.data()) == wire::kSectionKindIndex;
 }
 
-Result<ArchiveIndex> IndexOf(ByteSpan section, uint64_t offset, uint64_t records_end, bool is_tree) {
+Result<ArchiveIndex> IndexOf(ByteSpan section, uint64_t offset, uint64_t records_end, uint64_t features) {
   FLYWEIGHT_ASSIGN(std::vector<std::byte> body, ReadSectionBody(wire::kSectionKindIndex, section, offset));
-  return ParseIndex(body, records_end, is_tree);
+  return ParseIndex(body, records_end, (features & wire::kFeatureTree) != 0, (features & wire::kFeaturePatches) != 0);
 }
 
 /// A place where an index section stands by its kind and hash.
@@ -162,8 +162,7 @@ class SkeletonSearch {
   }
 
   Status PlaceSections(const ByteSource& source, const ArchiveHeader& header, const FoundSection& last) {
-    bool is_tree = (header.required_features & wire::kFeatureTree) != 0;
-    FLYWEIGHT_ASSIGN(ArchiveIndex index, IndexOf(last.bytes, last.offset, last.offset, is_tree));
+    FLYWEIGHT_ASSIGN(ArchiveIndex index, IndexOf(last.bytes, last.offset, last.offset, header.required_features));
     ArchiveFooter& footer = skeleton_.footer;
     footer.header = header;
     footer.index_section_bytes = last.bytes.size();
@@ -198,9 +197,8 @@ class SkeletonSearch {
       }
     }
     if (skeleton_.section.empty()) return NotFound("all copies of the index are damaged");
-    bool is_tree = (footer.header.required_features & wire::kFeatureTree) != 0;
-    FLYWEIGHT_ASSIGN(skeleton_.index,
-                     IndexOf(skeleton_.section, footer.first_index_offset, footer.first_index_offset, is_tree));
+    FLYWEIGHT_ASSIGN(skeleton_.index, IndexOf(skeleton_.section, footer.first_index_offset, footer.first_index_offset,
+                                              footer.header.required_features));
     return Status::Ok();
   }
 

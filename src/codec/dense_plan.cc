@@ -193,6 +193,19 @@ class Census {
     return changed;
   }
 
+  // Bits of the places that changed, of their classes at order 0 and of the rest; too many where low bits stand apart.
+  uint64_t SparseBits(uint64_t word_count) const {
+    const auto changed = static_cast<double>(Changed());
+    if (width_bits_ != 0 || changed * 8 > static_cast<double>(word_count)) return UINT64_MAX;
+    double bits = changed * (std::log2(static_cast<double>(word_count) / std::max(changed, 1.0)) + 1.44);
+    for (size_t symbol = 1; symbol < kNibbleSymbols; ++symbol) {
+      double count = 0;
+      for (const auto& context : counts_) count += static_cast<double>(context[symbol]);
+      if (count > 0) bits += count * std::log2(changed / count);
+    }
+    return static_cast<uint64_t>(bits) + RawBits();
+  }
+
   // Of everything but the classes.
   uint64_t RawBits() const {
     const uint64_t escape_bits = Describe(side_.layout).word_bytes * 8 - 4;
@@ -254,8 +267,9 @@ Result<std::optional<DensePlan>> PlanDense(PatchStrips& strips, FloatLayout layo
   FLYWEIGHT_TRY(census.Count(word_count));
   side.tables = BuildNibbleTables(census.counts());
   side.coder = std::make_unique<const NibbleCoder>(side.tables);
-  plan->changed_words = census.Changed();
+  plan->sparse_bits = census.SparseBits(word_count);
   plan->estimated_bits = EstimateNibbleBits(side.tables, census.counts()) + census.RawBits();
+  side.expected_bits = static_cast<double>(plan->estimated_bits) / static_cast<double>(word_count);
   return plan;
 }
 

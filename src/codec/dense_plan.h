@@ -9,7 +9,7 @@ namespace flyweight {
 
 struct DensePlan {
   DenseSide side;
-  uint64_t changed_words = 0;   ///< about
+  uint64_t sparse_bits = 0;     ///< of the changes alone, their places included
   uint64_t estimated_bits = 0;  ///< of all words, without what chunks cost besides
 };
 

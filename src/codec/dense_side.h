@@ -19,6 +19,7 @@ struct DenseSide {
   std::vector<uint8_t> columns;  ///< activity of each
   NibbleTables tables;
   std::unique_ptr<const NibbleCoder> coder;
+  double expected_bits = 0;   ///< encoder only: of a word, on average
   std::vector<uint8_t> rows;  ///< encoder only: activity of each row of the tensor, 0 where none of its words differs
 };
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,10 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kSampledRows = 256;
+constexpr uint64_t kSampledElements = uint64_t{1} << 17;
+constexpr uint64_t kMinSampledRows = 64;
+constexpr size_t kJudgedElements = size_t{1} << 15;
+constexpr size_t kReadElements = size_t{1} << 16;
 constexpr uint64_t kMinRows = 32;
 constexpr uint64_t kMinElements = uint64_t{1} << 14;
 constexpr uint64_t kMaxColumns = uint64_t{1} << 16;
@@ -40,25 +46,27 @@ Matrix MatrixOf(const Shape& shape, uint64_t element_count) {
 class RowReader {
  public:
   RowReader(const SourcedTensor& tensor, const SourcedTensor& base, uint64_t columns)
-      : tensor_(tensor), base_(base), columns_(static_cast<size_t>(columns)) {
-    tensor_bytes_.resize(columns_ * ElementBytes(tensor.dtype));
-    base_bytes_.resize(columns_ * ElementBytes(base.dtype));
-    base_values_.resize(columns_);
-  }
+      : tensor_(tensor), base_(base), columns_(static_cast<size_t>(columns)) {}
 
-  /// What the tensor is more than the base; where that is no number or a wild one, 0.
+  /// What the tensor is more than the base, from `row`, as many whole rows as there is room for; where that is no
+  /// number or a wild one, 0.
   Status ReadDifferences(uint64_t row, std::span<float> differences) {
-    FLYWEIGHT_TRY(tensor_.source.ReadAt(tensor_.offset + row * tensor_bytes_.size(), tensor_bytes_));
-    FLYWEIGHT_TRY(base_.source.ReadAt(base_.offset + row * base_bytes_.size(), base_bytes_));
-    LoadStrip(tensor_.dtype, tensor_bytes_.data(), columns_, differences.data());
-    LoadStrip(base_.dtype, base_bytes_.data(), columns_, base_values_.data());
-    for (size_t j = 0; j < columns_; ++j) {
+    const size_t tensor_element = ElementBytes(tensor_.dtype), base_element = ElementBytes(base_.dtype);
+    tensor_bytes_.resize(differences.size() * tensor_element);
+    base_bytes_.resize(differences.size() * base_element);
+    base_values_.resize(differences.size());
+    FLYWEIGHT_TRY(tensor_.source.ReadAt(tensor_.offset + row * columns_ * tensor_element, tensor_bytes_));
+    FLYWEIGHT_TRY(base_.source.ReadAt(base_.offset + row * columns_ * base_element, base_bytes_));
+    LoadStrip(tensor_.dtype, tensor_bytes_.data(), differences.size(), differences.data());
+    LoadStrip(base_.dtype, base_bytes_.data(), differences.size(), base_values_.data());
+    for (size_t j = 0; j < differences.size(); ++j) {
       const float difference = differences[j] - base_values_[j];
       differences[j] = std::abs(difference) <= kLargestDifference ? difference : 0;
     }
     return {};
   }
 
+  /// Of the last rows read.
   std::span<const float> base_values() const { return base_values_; }
   ByteSpan tensor_bytes() const { return tensor_bytes_; }
 
@@ -77,11 +85,7 @@ class NoiseCost {
   explicit NoiseCost(DType dtype) : mantissa_bits_(Describe(dtype).mantissa_bits) {}
 
   void Add(std::span<const float> base_values) {
-    for (float value : base_values) {
-      int exponent = 0;
-      std::frexp(value, &exponent);
-      ++counts_[static_cast<size_t>(std::clamp(exponent, -126, 128) + 126)];
-    }
+    for (float value : base_values) ++counts_[std::bit_cast<uint32_t>(value) >> 23 & 0xFF];
     total_ += base_values.size();
   }
 
@@ -89,7 +93,7 @@ class NoiseCost {
     double bits = 0;
     for (size_t e = 0; e < counts_.size(); ++e) {
       if (counts_[e] == 0) continue;
-      const double unit = std::ldexp(1.0, static_cast<int>(e) - 127 - mantissa_bits_);
+      const double unit = std::ldexp(1.0, std::max(static_cast<int>(e), 1) - 127 - mantissa_bits_);
       bits += static_cast<double>(counts_[e]) * ExactLog2(1 + kGaussian * variance / unit / unit) / 2;
     }
     return bits / static_cast<double>(total_);
@@ -174,40 +178,80 @@ LowRankFactors Quantise(const Matrix& matrix, const RowBasis& basis, std::span<c
   return factors;
 }
 
-/// Sampled rows: differences, and what elements they are made of.
+/// Sampled rows: differences, and of some of them what they are made of.
 struct Sample {
-  std::vector<uint64_t> rows;
   std::vector<float> differences;
-  std::vector<float> base_values;
-  std::vector<std::byte> tensor_bytes;
+  size_t row_count = 0;
   size_t live_rows = 0;
   double energy = 0;
+  std::vector<uint64_t> judged_rows;
+  std::vector<float> base_values;
+  std::vector<std::byte> tensor_bytes;
 };
 
 double EnergyOf(std::span<const float> values) {
-  double energy = 0;
-  for (float value : values) energy += static_cast<double>(value) * value;
-  return energy;
+  std::array<double, 8> lanes = {};  // in one order on every machine
+  size_t i = 0;
+  for (; i + 8 <= values.size(); i += 8) {
+    for (size_t l = 0; l < 8; ++l) lanes[l] += static_cast<double>(values[i + l]) * static_cast<double>(values[i + l]);
+  }
+  for (; i < values.size(); ++i) lanes[0] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return std::accumulate(lanes.begin(), lanes.end(), 0.0);
 }
 
 Result<Sample> ReadSample(RowReader& reader, const Matrix& matrix) {
   Sample sample;
-  const uint64_t count = std::min(kSampledRows, matrix.rows);
+  const uint64_t wanted = std::clamp(kSampledElements / matrix.columns, kMinSampledRows, kSampledRows);
   const auto columns = static_cast<size_t>(matrix.columns);
-  sample.differences.resize(count * columns);
-  for (uint64_t s = 0; s < count; ++s) {
-    sample.rows.push_back(matrix.rows * s / count);
+  sample.row_count = static_cast<size_t>(std::min(wanted, matrix.rows));
+  sample.differences.resize(sample.row_count * columns);
+  const size_t judged_step = 1 + sample.differences.size() / kJudgedElements;
+  for (size_t s = 0; s < sample.row_count; ++s) {
+    const uint64_t at = matrix.rows * s / sample.row_count;
     const std::span<float> row = std::span(sample.differences).subspan(s * columns, columns);
-    FLYWEIGHT_TRY(reader.ReadDifferences(sample.rows.back(), row));
+    FLYWEIGHT_TRY(reader.ReadDifferences(at, row));
     const double energy = EnergyOf(row);
     sample.live_rows += energy > 0 ? 1 : 0;
     sample.energy += energy;
+    if (s % judged_step != 0) continue;
+    sample.judged_rows.push_back(at);
     const auto base_values = reader.base_values();
     sample.base_values.insert(sample.base_values.end(), base_values.begin(), base_values.end());
     const ByteSpan bytes = reader.tensor_bytes();
     sample.tensor_bytes.insert(sample.tensor_bytes.end(), bytes.begin(), bytes.end());
   }
   return sample;
+}
+
+/// The components of all rows, with their energies.
+struct Projected {
+  std::vector<float> components;
+  std::vector<double> energies = std::vector<double>(kFactorLanes);
+  double total_energy = 0;
+};
+
+/// `refinement` may be null.
+Result<Projected> ProjectAll(RowReader& reader, const Matrix& matrix, const RowBasis& basis,
+                             BasisRefinement* refinement) {
+  Projected projected;
+  projected.components.resize(matrix.rows * kFactorLanes);
+  const uint64_t rows_at_once =
+      std::max(kProjectedRows, kReadElements / basis.columns / kProjectedRows * kProjectedRows);
+  std::vector<float> differences;
+  for (uint64_t row = 0; row < matrix.rows; row += rows_at_once) {
+    const auto count = static_cast<size_t>(std::min(rows_at_once, matrix.rows - row));
+    differences.resize(count * basis.columns);
+    FLYWEIGHT_TRY(reader.ReadDifferences(row, differences));
+    projected.total_energy += EnergyOf(differences);
+    const std::span<float> own = std::span(projected.components).subspan(row * kFactorLanes, count * kFactorLanes);
+    ProjectOnBasis(basis, differences, own);
+    if (refinement != nullptr) refinement->Add(differences, own);
+  }
+  for (size_t i = 0; i < projected.components.size(); ++i) {
+    const auto component = static_cast<double>(projected.components[i]);
+    projected.energies[i % kFactorLanes] += component * component;
+  }
+  return projected;
 }
 
 /// What the factors save on the sampled rows, by the entropy of the differences with and without them.
@@ -218,8 +262,8 @@ double MeasureSaved(const Sample& sample, const LowRankFactors& factors, DType d
   const double before = MeanDifferenceBits(dtype, predicted, sample.tensor_bytes);
   std::vector<float> values = sample.base_values;
   const std::shared_ptr<const LowRank> matrix = Prepare(factors);
-  for (size_t s = 0; s < sample.rows.size(); ++s)
-    matrix->SubtractFrom(sample.rows[s] * columns, std::span(values).subspan(s * columns, columns));
+  for (size_t s = 0; s < sample.judged_rows.size(); ++s)
+    matrix->SubtractFrom(sample.judged_rows[s] * columns, std::span(values).subspan(s * columns, columns));
   StoreStrip(dtype, values.data(), values.size(), predicted.data());
   return before - MeanDifferenceBits(dtype, predicted, sample.tensor_bytes);
 }
@@ -236,32 +280,26 @@ Result<std::optional<LowRankFit>> FitLowRank(const SourcedTensor& tensor, const 
     return none;
   RowReader reader(tensor, base, matrix.columns);
   FLYWEIGHT_ASSIGN(Sample sample, ReadSample(reader, matrix));
-  if (sample.live_rows * 2 < sample.rows.size()) return none;
+  if (sample.live_rows * 2 < sample.row_count) return none;
 
   NoiseCost cost(tensor.dtype);
   cost.Add(sample.base_values);
-  const auto columns = static_cast<size_t>(matrix.columns);
-  const RowBasis basis = FindRowBasis(sample.differences, columns);
-  const Matrix sampled{sample.rows.size(), matrix.columns};
-  const double parts = static_cast<double>(matrix.rows) / static_cast<double>(sampled.rows);
+  RowBasis basis = FindRowBasis(sample.differences, static_cast<size_t>(matrix.columns));
+  const double parts = static_cast<double>(matrix.rows) / static_cast<double>(sample.row_count);
   std::vector<double> energies = basis.energies;
   for (double& energy : energies) energy *= parts;
   if (ChoosePrecision(matrix, energies, sample.energy * parts, cost).rank == 0) return none;
 
-  std::vector<float> components(matrix.rows * kFactorLanes), differences(columns);
-  std::fill(energies.begin(), energies.end(), 0.0);
-  double total_energy = 0;
-  for (uint64_t row = 0; row < matrix.rows; ++row) {
-    FLYWEIGHT_TRY(reader.ReadDifferences(row, differences));
-    const std::span<float> own = std::span(components).subspan(row * kFactorLanes, kFactorLanes);
-    ProjectOnBasis(basis, differences, own);
-    total_energy += EnergyOf(differences);
-    for (size_t k = 0; k < kFactorLanes; ++k) energies[k] += static_cast<double>(own[k]) * own[k];
+  if (sample.row_count < matrix.rows) {
+    BasisRefinement refinement(basis.columns);
+    FLYWEIGHT_ASSIGN(const Projected first, ProjectAll(reader, matrix, basis, &refinement));
+    basis = std::move(refinement).Finish();
   }
-  const Precision precision = ChoosePrecision(matrix, energies, total_energy, cost);
+  FLYWEIGHT_ASSIGN(const Projected projected, ProjectAll(reader, matrix, basis, nullptr));
+  const Precision precision = ChoosePrecision(matrix, projected.energies, projected.total_energy, cost);
   if (precision.rank == 0 || (matrix.rows + matrix.columns) * precision.rank > kLowRankNumbersMax) return none;
   LowRankFit fit;
-  fit.factors = Quantise(matrix, basis, components, energies, precision);
+  fit.factors = Quantise(matrix, basis, projected.components, projected.energies, precision);
   if (!(fit.factors.scale >= 0x1p-126F && fit.factors.scale <= 0x1p64F)) return none;
   const double side_bits = 8 * static_cast<double>(WriteLowRank(fit.factors).size());
   fit.saved_bits = MeasureSaved(sample, fit.factors, tensor.dtype) - side_bits / static_cast<double>(element_count);

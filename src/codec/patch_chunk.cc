@@ -1,6 +1,7 @@
 #include "codec/patch_chunk.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -14,11 +15,16 @@
 #include "codec/patch_strips.h"
 #include "codec/planes_codec.h"
 #include "codec/scratch.h"
+#include "codec/sparse_codec.h"
 
 namespace flyweight {
 namespace {
 
 constexpr size_t kBaseCheckBytes = sizeof(uint64_t);
+
+// Estimates may be so far off.
+constexpr double kWorthATry = 1.5;
+constexpr double kTooManyBits = 1e300;
 
 bool NeedsBase(const RecordHead& head, CodecId codec) {
   if (codec == CodecId::kLossyPatch) return IsLossyPatch(head);
@@ -44,6 +50,10 @@ class PatchContest {
     if (*written != 0) std::memcpy(payload_.data() + kBaseCheckBytes, trial.data() + kBaseCheckBytes, *written);
   }
 
+  double bits() const {
+    return best_.payload_bytes == SIZE_MAX ? kTooManyBits : 8 * static_cast<double>(best_.payload_bytes);
+  }
+
   /// Whether what stands yet takes much of the chunk.
   bool IsPoor() const { return best_.payload_bytes > chunk_.size() / 2; }
 
@@ -64,6 +74,10 @@ class PatchContest {
   CodecScratch::Impl& scratch_;
   EncodedChunk best_ = {CodecId::kStored, SIZE_MAX};
 };
+
+double DenseBits(const DenseSide& side, size_t chunk_bytes) {
+  return side.expected_bits * static_cast<double>(chunk_bytes / Describe(side.layout).word_bytes) + 200;
+}
 
 std::optional<size_t> Written(size_t bytes) { return bytes == 0 ? std::nullopt : std::optional(bytes); }
 
@@ -95,6 +109,8 @@ Status DecodeFromBase(const RecordHead& head, uint64_t chunk_index, CodecId code
       if (side.dense == nullptr)
         return Error{ErrorCode::kCorrupt, 0, "a dense chunk in a patch without the side information"};
       return DecodeDenseChunk(*side.dense, FirstDenseWord(head, chunk_index), payload, predicted, chunk, scratch);
+    case CodecId::kPatchSparse:
+      return DecodeSparseChunk(word, payload, predicted, chunk, scratch);
     case CodecId::kPatchDifferences:
       return DecodePatchDifferences(word, payload, predicted, chunk, scratch);
     case CodecId::kLossyPatch:
@@ -114,20 +130,30 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
   const std::byte* predicted = PredictElements(side, FirstElement(head, chunk_index), base_chunk,
                                                {scratch.predicted.data(), chunk.size()}, scratch.patch);
   PatchContest contest(chunk, payload, Xxh3(base_chunk), scratch);
-  if (std::memcmp(chunk.data(), predicted, chunk.size()) == 0) {
+  const PatchWord word = PatchWordOf(head.dtype);
+  const size_t changed = CountChangedWords(word.bytes, chunk, predicted);
+  if (changed == 0) {
     contest.Try(CodecId::kPatchSame, [](MutableByteSpan) { return size_t{0}; });
-  } else {
-    if (side.dense != nullptr) {
-      contest.Try(CodecId::kPatchDense, [&](MutableByteSpan target) {
-        return Written(
-            EncodeDenseChunk(*side.dense, FirstDenseWord(head, chunk_index), chunk, predicted, target, scratch));
-      });
-    }
-    if (contest.IsPoor()) {
-      contest.Try(CodecId::kPatchDifferences, [&](MutableByteSpan target) {
-        return Written(EncodePatchDifferences(PatchWordOf(head.dtype), chunk, predicted, target, scratch));
-      });
-    }
+    return contest.Finish(head, level, chunk_index);
+  }
+  const size_t word_count = chunk.size() / word.bytes;
+  const double sparse_bits = 8 * changed < word_count ? SparseBits(word_count, changed, word.bytes) : kTooManyBits;
+  const double dense_bits = side.dense != nullptr ? DenseBits(*side.dense, chunk.size()) : kTooManyBits;
+  if (dense_bits < kWorthATry * sparse_bits) {
+    contest.Try(CodecId::kPatchDense, [&](MutableByteSpan target) {
+      return Written(
+          EncodeDenseChunk(*side.dense, FirstDenseWord(head, chunk_index), chunk, predicted, target, scratch));
+    });
+  }
+  if (sparse_bits < kWorthATry * dense_bits && sparse_bits < kWorthATry * contest.bits()) {
+    contest.Try(CodecId::kPatchSparse, [&](MutableByteSpan target) {
+      return Written(EncodeSparseChunk(word, chunk, predicted, target, scratch));
+    });
+  }
+  if (static_cast<double>(EstimatePatchDifferences(word, chunk, predicted, scratch)) * 8 < contest.bits()) {
+    contest.Try(CodecId::kPatchDifferences, [&](MutableByteSpan target) {
+      return Written(EncodePatchDifferences(word, chunk, predicted, target, scratch));
+    });
   }
   return contest.Finish(head, level, chunk_index);
 }

@@ -12,6 +12,8 @@ namespace flyweight {
 namespace {
 
 constexpr size_t kSampledWords = 4096;
+// Tables and states of coded planes, roughly.
+constexpr size_t kOverheadBytes = 80;
 
 // Bytes that planes of the differences would take at order 0, judged from a sample.
 double SampledBits(BaseDifference how, PatchWord word, ByteSpan chunk, const std::byte* predicted,
@@ -33,18 +35,30 @@ double SampledBits(BaseDifference how, PatchWord word, ByteSpan chunk, const std
   return bits;
 }
 
-BaseDifference Choose(PatchWord word, ByteSpan chunk, const std::byte* predicted, CodecScratch::Impl& scratch) {
+struct Choice {
+  BaseDifference how;
+  double bits;  ///< of a word
+};
+
+Choice Choose(PatchWord word, ByteSpan chunk, const std::byte* predicted, CodecScratch::Impl& scratch) {
   double by_difference = SampledBits(word.difference, word, chunk, predicted, scratch);
   double by_xor = SampledBits(BaseDifference::kXor, word, chunk, predicted, scratch);
-  return by_xor < by_difference ? BaseDifference::kXor : word.difference;
+  if (by_xor < by_difference) return {BaseDifference::kXor, by_xor};
+  return {word.difference, by_difference};
 }
 
 }  // namespace
 
+size_t EstimatePatchDifferences(PatchWord word, ByteSpan chunk, const std::byte* predicted,
+                                CodecScratch::Impl& scratch) {
+  const double word_count = static_cast<double>(chunk.size()) / static_cast<double>(word.bytes);
+  return static_cast<size_t>(Choose(word, chunk, predicted, scratch).bits / 8 * word_count) + kOverheadBytes;
+}
+
 size_t EncodePatchDifferences(PatchWord word, ByteSpan chunk, const std::byte* predicted, MutableByteSpan payload,
                               CodecScratch::Impl& scratch) {
   if (payload.empty() || chunk.empty()) return 0;
-  BaseDifference how = Choose(word, chunk, predicted, scratch);
+  const BaseDifference how = Choose(word, chunk, predicted, scratch).how;
   scratch.differences.Resize(chunk.size());
   TakeBaseDifferences(how, chunk.data(), predicted, chunk.size() / word.bytes, word.bytes, scratch.differences.data());
   StoreLe(payload.data(), static_cast<uint8_t>(how));

@@ -30,6 +30,13 @@ void FinishHead(PatchSide patch, RecordPlan& record, CodecScratch& scratch) {
   record.head_bytes = WriteRecordHead(record.head, scratch.impl().planes);
 }
 
+// What a head has for dense chunks, and these for the activities of rows, about.
+uint64_t DenseSideBytes(const DenseSide& side) {
+  ByteWriter writer;
+  WriteDenseSide(side, writer);
+  return writer.size() + side.rows.size() / 2;
+}
+
 // Bytes of a whole record, judged from some of its chunks.
 Result<uint64_t> EstimateBySample(const RecordPlan& record, const SourcedTensor& tensor, const SourcedTensor& base,
                                   CodecScratch& scratch) {
@@ -84,12 +91,17 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
     FLYWEIGHT_ASSIGN(dense,
                      PlanDense(strips, *layout, size_bytes / word_bytes, shape, ElementBytes(dtype) / word_bytes));
   }
-  const uint64_t dense_bits = dense ? dense->estimated_bits : 0;
+  // Places and values of few changes that nothing predicts take less than classes of all words.
+  uint64_t expected_bits = dense ? dense->estimated_bits : 0;
+  if (dense && dense->sparse_bits <= expected_bits + 8 * DenseSideBytes(dense->side)) {
+    expected_bits = dense->sparse_bits;
+    dense.reset();
+  }
   if (dense) patch.dense = std::make_shared<const DenseSide>(std::move(dense->side));
   FinishHead(std::move(patch), plan.record, scratch);
   if (LayoutOf(dtype)) {
-    plan.estimated_bytes = plan.record.head_bytes.size() + plan.record.head.chunk_count * kChunkOverheadBytes +
-                           (dense ? dense_bits / 8 : 0);
+    plan.estimated_bytes =
+        plan.record.head_bytes.size() + plan.record.head.chunk_count * kChunkOverheadBytes + expected_bits / 8;
   } else {
     FLYWEIGHT_ASSIGN(plan.estimated_bytes, EstimateBySample(plan.record, tensor, base_tensor, scratch));
   }

@@ -21,10 +21,15 @@ PatchWord PatchWordOf(DType dtype) {
   return {ElementBytes(dtype), is_float ? BaseDifference::kOrdered : BaseDifference::kModulo};
 }
 
+bool PatchFits(DType record_dtype, DType base_dtype) { return ElementBytes(record_dtype) == ElementBytes(base_dtype); }
+
 void WritePatchSide(const PatchSide& side, ByteWriter& writer) {
   writer.Write(static_cast<uint16_t>(side.base_dtype));
   writer.Write(side.base_bytes);
   SerializePredictor(side.predictor, writer);
+}
+
+void WritePatchDense(const PatchSide& side, ByteWriter& writer) {
   writer.Write(static_cast<uint8_t>(side.dense != nullptr ? kHasDense : 0));
   if (side.dense != nullptr) WriteDenseSide(*side.dense, writer);
 }
@@ -40,9 +45,14 @@ Result<PatchSide> ReadPatchSide(ReadCursor& cursor, const RecordHead& head) {
   const uint64_t element_bytes = ElementBytes(head.dtype);
   FLYWEIGHT_ASSIGN(side.predictor,
                    ParsePredictor(cursor, head.dtype, side.base_dtype, head.decoded_bytes / element_bytes));
-  const bool widths_fit = side.predictor.kind == PredictorKind::kCast || element_bytes == ElementBytes(side.base_dtype);
+  const bool widths_fit = side.predictor.kind != PredictorKind::kNone || PatchFits(head.dtype, side.base_dtype);
   if (!widths_fit || side.base_bytes % ElementBytes(side.base_dtype) != 0)
     return Error{ErrorCode::kCorrupt, at, "record head: the base does not fit the patch"};
+  return side;
+}
+
+Status ReadPatchDense(ReadCursor& cursor, const RecordHead& head, PatchSide& side) {
+  uint64_t at = cursor.offset();
   FLYWEIGHT_ASSIGN(uint8_t dense, cursor.Read<uint8_t>());
   if (dense > kHasDense)
     return Error{ErrorCode::kUnsupportedFeature, at, "record head: unknown side information of a patch"};
@@ -52,7 +62,7 @@ Result<PatchSide> ReadPatchSide(ReadCursor& cursor, const RecordHead& head) {
     FLYWEIGHT_ASSIGN(DenseSide read, ReadDenseSide(cursor, *layout));
     side.dense = std::make_shared<const DenseSide>(std::move(read));
   }
-  return side;
+  return {};
 }
 
 std::optional<PatchBase> PatchBaseOf(const RecordHead& head) {

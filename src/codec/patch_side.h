@@ -27,9 +27,18 @@ struct PatchWord {
 };
 PatchWord PatchWordOf(DType dtype);
 
+/// Whether a base can be one of a record that has no predictor, of dtypes as records have them.
+bool PatchFits(DType record_dtype, DType base_dtype);
+
+/// What patches of all kinds begin with; the dense part, of transform 5, stands behind it.
 void WritePatchSide(const PatchSide& side, ByteWriter& writer);
 
 /// Errors: kTruncated, kCorrupt, kUnsupportedFeature.
 Result<PatchSide> ReadPatchSide(ReadCursor& cursor, const RecordHead& head);
+
+void WritePatchDense(const PatchSide& side, ByteWriter& writer);
+
+/// Errors: as ReadPatchSide.
+Status ReadPatchDense(ReadCursor& cursor, const RecordHead& head, PatchSide& side);
 
 }  // namespace flyweight

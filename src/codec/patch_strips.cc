@@ -22,7 +22,8 @@ const std::byte* PredictElements(const PatchSide& side, uint64_t first_element, 
                                  MutableByteSpan room, AlignedBuffer& spare) {
   const Predictor& predictor = side.predictor;
   if (predictor.kind == PredictorKind::kNone && base_chunk.size() == room.size()) return base_chunk.data();
-  if (base_chunk.data() == room.data() && predictor.kind == PredictorKind::kCast) {
+  if (base_chunk.data() == room.data() && predictor.kind != PredictorKind::kNone &&
+      predictor.dtype != predictor.base_dtype) {
     spare.Resize(base_chunk.size());
     if (!base_chunk.empty()) std::memcpy(spare.data(), base_chunk.data(), base_chunk.size());
     base_chunk = {spare.data(), base_chunk.size()};

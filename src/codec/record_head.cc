@@ -39,6 +39,7 @@ Result<std::shared_ptr<const RecordHead::Side>> ReadSide(uint8_t transform, cons
   } else if (transform == static_cast<uint8_t>(TransformId::kPatch)) {
     side->transform = TransformId::kPatch;
     FLYWEIGHT_ASSIGN(side->patch, ReadPatchSide(cursor, head));
+    FLYWEIGHT_TRY(ReadPatchDense(cursor, head, *side->patch));
   } else if (transform == static_cast<uint8_t>(TransformId::kLossyPatch)) {
     side->transform = TransformId::kLossyPatch;
     FLYWEIGHT_ASSIGN(side->patch, ReadPatchSide(cursor, head));
@@ -98,6 +99,7 @@ std::vector<std::byte> WriteRecordHead(const RecordHead& head, PlaneScratch& pla
   if (head.side->classes) WriteClassSide(*head.side->classes, planes, side);
   if (head.side->blocks) WriteBlockSide(*head.side->blocks, side);
   if (head.side->patch) WritePatchSide(*head.side->patch, side);
+  if (head.side->transform == TransformId::kPatch) WritePatchDense(*head.side->patch, side);
   if (head.side->lossy_patch) WriteLossyPatchSide(*head.side->lossy_patch, planes, side);
   ByteWriter writer;
   writer.Write(kRecordMagic);

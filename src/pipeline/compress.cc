@@ -12,6 +12,7 @@
 #include "base/parts.h"
 #include "container/annotate.h"
 #include "delta/lineage.h"
+#include "pipeline/archive_input.h"
 #include "pipeline/base_input.h"
 #include "pipeline/base_match.h"
 #include "pipeline/decode.h"
@@ -23,6 +24,7 @@
 #include "pipeline/lossy_compare.h"
 #include "pipeline/lossy_plan.h"
 #include "pipeline/pack_input.h"
+#include "pipeline/sequence_bases.h"
 #include "pipeline/sharing.h"
 
 namespace flyweight {
@@ -93,6 +95,13 @@ struct Run {
   ProgressMeter& progress;
 };
 
+/// Opens what is to be compressed.
+Result<std::unique_ptr<PackInput>> OpenSources(const std::vector<std::string>& sources, const std::string& target,
+                                               const CompressOptions& options) {
+  if (options.repack) return OpenArchivePackInput(sources.front(), options.source_bases);
+  return OpenPackInput(sources, target, Stripper(options.strip), options.notice);
+}
+
 /// Opens what a patch is to stand on.
 Result<std::shared_ptr<Model>> OpenBase(const CompressOptions& options) {
   if (options.bases.empty()) return std::shared_ptr<Model>();
@@ -120,6 +129,8 @@ Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputF
     FLYWEIGHT_ASSIGN(patches, MatchBase(input.contents(), index, run.base, pool));
     if (compress.lossy.delta.has_value())
       FLYWEIGHT_TRY(PlanLossyDeltas(input.contents(), index, *patches, *compress.lossy.delta, pool, lossy));
+  } else if (compress.key_every != 0) {
+    FLYWEIGHT_ASSIGN(patches, MatchVersions(input.contents(), index, compress.key_every));
   }
   // Lossy tensors are not made of others, nor others of them.
   if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
@@ -151,8 +162,7 @@ Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputF
 
 Result<CompressSummary> CompressToStream(const std::vector<std::string>& sources, const CompressOptions& options) {
   FLYWEIGHT_ASSIGN(std::shared_ptr<Model> base, OpenBase(options));
-  FLYWEIGHT_ASSIGN(std::unique_ptr<PackInput> input,
-                   OpenPackInput(sources, std::string(kStreamPath), Stripper(options.strip), options.notice));
+  FLYWEIGHT_ASSIGN(std::unique_ptr<PackInput> input, OpenSources(sources, std::string(kStreamPath), options));
   ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
   ProgressMeter progress(options.progress, input->source_bytes());
   DescriptorSink sink(STDOUT_FILENO, "standard output");
@@ -179,12 +189,12 @@ Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, 
   bool from_stream = sources.size() == 1 && sources.front() == kStreamPath;
   std::unique_ptr<PackInput> input;
   if (!from_stream) {
-    FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
+    FLYWEIGHT_ASSIGN(input, OpenSources(sources, target, options));
   }
   FLYWEIGHT_ASSIGN(std::shared_ptr<Model> base, OpenBase(options));
   FLYWEIGHT_ASSIGN(std::unique_ptr<OutputFile> output, CreateOutput(target, options));
   if (from_stream) {
-    FLYWEIGHT_ASSIGN(input, OpenPackInput(sources, target, Stripper(options.strip), options.notice));
+    FLYWEIGHT_ASSIGN(input, OpenSources(sources, target, options));
   }
   ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
   ProgressMeter progress(options.progress, input->source_bytes() * (options.verify ? 2 : 1));
@@ -218,7 +228,7 @@ Status KeepEarlierArchive(const std::string& target, const CompressOptions& opti
 }
 
 /// What was asked for and cannot be.
-Status CheckOptions(const std::string& target, const CompressOptions& options) {
+Status CheckOptions(size_t source_count, const std::string& target, const CompressOptions& options) {
   if (options.remove_source && (target == kStreamPath || !options.verify)) {
     return Error{ErrorCode::kInvalidArgument, 0,
                  "a source is only removed where its archive can be read back and compared first"};
@@ -246,6 +256,12 @@ Status CheckOptions(const std::string& target, const CompressOptions& options) {
   if (options.bases.empty() && options.lossy.delta.has_value()) {
     return Error{ErrorCode::kInvalidArgument, 0, "a lossy delta needs a base that it is a delta to"};
   }
+  if (options.key_every != 0 && (!options.bases.empty() || options.lossy.enabled())) {
+    return Error{ErrorCode::kInvalidArgument, 0, "a sequence of versions has no base outside and is lossless"};
+  }
+  if (options.repack && (source_count != 1 || options.remove_source || !options.strip.empty())) {
+    return Error{ErrorCode::kInvalidArgument, 0, "one archive is packed anew as it is, and stays"};
+  }
   if (std::ranges::count(options.strip, std::string()) > 0) {
     return Error{ErrorCode::kInvalidArgument, 0, "an empty pattern names no tensor to strip"};
   }
@@ -257,7 +273,7 @@ Status CheckOptions(const std::string& target, const CompressOptions& options) {
 Result<CompressSummary> Compress(const std::vector<std::string>& sources, const std::string& target,
                                  const CompressOptions& options) {
   return Guarded([&]() -> Result<CompressSummary> {
-    FLYWEIGHT_TRY(CheckOptions(target, options));
+    FLYWEIGHT_TRY(CheckOptions(sources.size(), target, options));
     FLYWEIGHT_TRY(KeepEarlierArchive(target, options));
     // A source of which something was left out is not removed.
     std::atomic<uint64_t> notice_count = 0;

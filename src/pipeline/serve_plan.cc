@@ -127,7 +127,10 @@ Result<ServePlan> PlanServing(const std::string& base, const std::vector<std::st
   return Guarded([&]() -> Result<ServePlan> {
     Server server(options);
     FLYWEIGHT_TRY(server.AddBase(base));
-    for (const std::string& patch : patches) FLYWEIGHT_TRY(server.AddPatch(patch, base));
+    for (const std::string& patch : patches) {
+      Status status = server.AddPatch(patch, base);
+      if (!status.ok()) return WithContext(status.take_error(), patch);
+    }
     return server.Finish();
   });
 }

@@ -35,6 +35,7 @@ struct Change {
   ByteSpan inline_bytes;                ///< of tensors that are stored in the index
   std::optional<PatchRecordView> view;  ///< of the others
   bool must_be_done = false;            ///< it cannot be made in place
+  bool is_tied = false;                 ///< its memory is that of another, with which it is changed
 };
 
 struct Job {
@@ -47,7 +48,7 @@ Error Wrong(const std::string& what) { return {ErrorCode::kWrongBase, 0, what}; 
 
 class InPlaceRun {
  public:
-  InPlaceRun(const TensorPatch::Impl& patch, std::span<const TensorTarget> targets, const ApplyOptions& options)
+  InPlaceRun(const OpenedPatch& patch, std::span<const TensorTarget> targets, const ApplyOptions& options)
       : patch_(patch), targets_(targets), options_(options) {}
 
   Result<ApplySummary> Run() {
@@ -60,10 +61,11 @@ class InPlaceRun {
       FLYWEIGHT_TRY(pool.ParallelFor(jobs_.size(), [&](size_t job, size_t) { return Look(jobs_[job]); }));
       FLYWEIGHT_TRY(Judge());
     }
-    FLYWEIGHT_TRY(pool.ParallelFor(jobs_.size(), [&](size_t job, size_t worker) -> Status {
+    Status written = pool.ParallelFor(jobs_.size(), [&](size_t job, size_t worker) -> Status {
       if (!options_.check_first) FLYWEIGHT_TRY(LookAtOne(jobs_[job]));
       return Write(jobs_[job], scratch[worker]);
-    }));
+    });
+    if (!written.ok()) return written.take_error();
     if (!options_.check_first) FLYWEIGHT_TRY(Judge());
     return Summary();
   }
@@ -84,6 +86,8 @@ class InPlaceRun {
       FLYWEIGHT_TRY(CheckTarget(tensor, *found->second));
       FLYWEIGHT_TRY(AddChange(i, found->second->bytes));
     }
+    FLYWEIGHT_TRY(JoinTied());
+    ListJobs();
     return {};
   }
 
@@ -99,18 +103,60 @@ class InPlaceRun {
                   .inline_bytes = {},
                   .view = {},
                   .must_be_done = !patch_.tensors[tensor].is_in_place};
-    uint64_t chunk_count = 1;
     if (patch_.extents[tensor]->place == PlaceKind::kInline) {
       change.inline_bytes = patch_.extents[tensor]->inline_bytes;
     } else {
       FLYWEIGHT_ASSIGN(change.view, OpenPatchRecord(patch_, tensor));
-      chunk_count = change.view->record.head.chunk_count;
-    }
-    for (uint64_t chunk = 0; chunk < chunk_count; ++chunk) {
-      jobs_.push_back({static_cast<uint32_t>(changes_.size()), static_cast<uint32_t>(chunk), ChunkState::kWrong});
     }
     changes_.push_back(std::move(change));
     return {};
+  }
+
+  /// Tensors may be tied: one memory under several names, which then is changed once. Errors: kInvalidArgument where
+  /// they overlap otherwise or the patch makes different ones of them.
+  Status JoinTied() {
+    std::vector<Change*> order;
+    for (Change& change : changes_) {
+      if (!change.bytes.empty()) order.push_back(&change);
+    }
+    std::ranges::sort(order, [](const Change* a, const Change* b) {
+      return std::pair(a->bytes.data(), a->tensor) < std::pair(b->bytes.data(), b->tensor);
+    });
+    const Change* last = nullptr;  // of those that are changed
+    for (Change* change : order) {
+      if (last == nullptr || last->bytes.data() + last->bytes.size() <= change->bytes.data()) {
+        last = change;
+        continue;
+      }
+      change->is_tied = true;
+      bool is_same_memory = last->bytes.data() == change->bytes.data() && last->bytes.size() == change->bytes.size();
+      if (is_same_memory && MakesTheSame(*last, *change)) continue;
+      return Error{ErrorCode::kInvalidArgument, 0,
+                   "tensors '" + patch_.tensors[last->tensor].name + "' and '" + patch_.tensors[change->tensor].name +
+                       "' share memory, and the patch makes different ones of them"};
+    }
+    return {};
+  }
+
+  static bool MakesTheSame(const Change& left, const Change& right) {
+    if (!left.view.has_value() || !right.view.has_value()) {
+      return left.view.has_value() == right.view.has_value() &&
+             std::ranges::equal(left.inline_bytes, right.inline_bytes);
+    }
+    return left.view->record.head.chunk_bytes == right.view->record.head.chunk_bytes &&
+           std::ranges::equal(left.view->record.table, right.view->record.table, {}, &ChunkEntry::decoded_xxh3,
+                              &ChunkEntry::decoded_xxh3);
+  }
+
+  void ListJobs() {
+    for (size_t i = 0; i < changes_.size(); ++i) {
+      const Change& change = changes_[i];
+      if (change.is_tied) continue;
+      uint64_t chunk_count = change.view.has_value() ? change.view->record.head.chunk_count : 1;
+      for (uint64_t chunk = 0; chunk < chunk_count; ++chunk) {
+        jobs_.push_back({static_cast<uint32_t>(i), static_cast<uint32_t>(chunk), ChunkState::kWrong});
+      }
+    }
   }
 
   MutableByteSpan ChunkOf(const Job& job) const {
@@ -215,7 +261,7 @@ class InPlaceRun {
     return summary;
   }
 
-  const TensorPatch::Impl& patch_;
+  const OpenedPatch& patch_;
   std::span<const TensorTarget> targets_;
   const ApplyOptions& options_;
   std::vector<Change> changes_;

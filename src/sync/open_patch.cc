@@ -49,7 +49,7 @@ PatchedTensor Describe(const IndexExtent& extent, const IndexExtent& place, cons
 
 }  // namespace
 
-Result<PatchRecordView> OpenPatchRecord(const TensorPatch::Impl& patch, size_t tensor) {
+Result<PatchRecordView> OpenPatchRecord(const OpenedPatch& patch, size_t tensor) {
   const IndexExtent& extent = *patch.extents[tensor];
   PatchRecordView view;
   view.patch = patch.bytes;

@@ -12,8 +12,8 @@
 namespace flyweight {
 
 /// A patch whose index was read.
-struct TensorPatch::Impl {
-  explicit Impl(ByteSpan patch_bytes) : bytes(patch_bytes), source(patch_bytes) {}
+struct OpenedPatch {
+  explicit OpenedPatch(ByteSpan patch_bytes) : bytes(patch_bytes), source(patch_bytes) {}
 
   ByteSpan bytes;
   MemorySource source;
@@ -22,6 +22,10 @@ struct TensorPatch::Impl {
   std::vector<PatchedTensor> tensors;
   std::string name;
   std::string base_name;
+};
+
+struct TensorPatch::Impl : OpenedPatch {
+  using OpenedPatch::OpenedPatch;
 };
 
 /// A record of a patch, ready to decode.
@@ -41,6 +45,6 @@ struct PatchRecordView {
 
 /// Opens the record of an extent. Errors: those of ArchiveReader::OpenRecordOf; kCorrupt where it is a patch and its
 /// extent is not, or the other way round, or says another base than the index.
-Result<PatchRecordView> OpenPatchRecord(const TensorPatch::Impl& patch, size_t tensor);
+Result<PatchRecordView> OpenPatchRecord(const OpenedPatch& patch, size_t tensor);
 
 }  // namespace flyweight

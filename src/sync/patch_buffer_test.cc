@@ -222,6 +222,39 @@ TEST(PatchBuffer, RefusesTargetsThatAreMissingTwiceOrOfAnotherShape) {
   EXPECT_EQ(model.memory.back(), base.memory.back());
 }
 
+TEST(PatchBuffer, ChangesTiedTensorsOnceAndRefusesThoseThatOverlapOtherwise) {
+  Model base, next;
+  for (const char* name : {"embedding", "head"}) {
+    base.Add(name, DType::kBF16, {1000, 300}, Weights(300'000, 1));
+    next.Add(name, DType::kBF16, {1000, 300}, Moved(base.memory[0], 50));
+  }
+  Buffer patch = PatchOf(next, base);
+  auto opened = TensorPatch::Open(patch);
+  ASSERT_TRUE(opened.ok());
+  for (bool check_first : {true, false}) {
+    Model model = base;
+    std::vector<TensorTarget> targets = model.Targets();
+    targets[1].bytes = targets[0].bytes;
+    auto summary = opened.value().ApplyInPlace(targets, {.check_first = check_first});
+    ASSERT_TRUE(summary.ok()) << summary.error().message;
+    EXPECT_EQ(model.memory[0], next.memory[0]);
+  }
+  Model different = next;
+  different.memory[1] = Moved(base.memory[0], 40);
+  patch = PatchOf(different, base);
+  opened = TensorPatch::Open(patch);
+  ASSERT_TRUE(opened.ok());
+  Model model = base;
+  std::vector<TensorTarget> targets = model.Targets();
+  targets[1].bytes = targets[0].bytes;
+  EXPECT_EQ(opened.value().ApplyInPlace(targets, {}).error().code, ErrorCode::kInvalidArgument);
+  Buffer memory(900'000);
+  targets[0].bytes = std::span(memory).first(600'000);
+  targets[1].bytes = std::span(memory).last(600'000);
+  EXPECT_EQ(opened.value().ApplyInPlace(targets, {}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(model.memory, base.memory);
+}
+
 TEST(PatchBuffer, FlippedBitsAreErrorsBeforeAnythingIsWritten) {
   const Model base = SmallModel(1), next = Step(base, 20);
   const Buffer patch = PatchOf(next, base);

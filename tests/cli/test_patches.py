@@ -79,6 +79,7 @@ def test_listings_say_what_a_patch_stands_on(models):
 
 
 def test_a_sharded_directory_is_a_variant_and_a_base(models):
+    (models.path / "dir").mkdir()
     for shard, numbers in (("a", (0,)), ("b", (2, 1))):
         all_tensors = tensors(*FIRST)
         models.write(f"dir/{shard}.safetensors", safetensors([all_tensors[number] for number in numbers]))

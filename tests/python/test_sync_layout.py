@@ -230,6 +230,21 @@ def test_a_wrong_base_is_refused_and_stays_as_it_was(tmp_path: Path, encoding: s
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+def test_tied_tensors_change_once(tmp_path: Path, encoding: str) -> None:
+    base, new = first_state(), next_state(first_state(), 1)
+    base["tied"], new["tied"] = base["layer.0.weight"].copy(), new["layer.0.weight"].copy()
+    folder = sync.write_version(tmp_path, 1, new, base=base, base_version=0, encoding=encoding)
+    state = copy_of(base)
+    state["tied"] = state["layer.0.weight"]
+    sync.apply_version(folder, state)
+    assert_same(state, new)
+    state = copy_of(base)
+    state["layer.1.weight"] = state["layer.0.weight"]
+    with pytest.raises(ValueError, match="share memory"):
+        sync.apply_version(folder, state)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_was_interrupted_is_completed(tmp_path: Path, encoding: str) -> None:
     states = publish(tmp_path, 2, encoding=encoding)
     state = copy_of(states[0])

@@ -80,7 +80,8 @@ def test_deltas_are_small_and_their_parts_are_archives(tmp_path: Path) -> None:
     info = sync.PartInfo.of(delta)
     assert (info.version, info.base, info.number, info.is_last, info.tensors) == (1, 0, 0, True, len(versions[0]))
     assert sync.PartInfo.of(anchor).base is None
-    flyweight._core.verify(os.fsencode(tmp_path / "v000000" / "anchor-00000.fly"), 0)
+    assert not flyweight.verify(tmp_path / "v000000" / "anchor-00000.fly")["lacks_base"]
+    assert flyweight.verify(tmp_path / "v000001" / "delta-00000.fly")["lacks_base"]
 
 
 def test_late_and_far_subscribers_start_at_the_cheapest_place(tmp_path: Path) -> None:

@@ -20,6 +20,17 @@ from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
 from mixed_codec import mixed
+from patch_places import (
+    BASE,
+    BASE_TABLE,
+    PATCHED,
+    check_base,
+    check_patches,
+    identity_of,
+    parse_base,
+    parse_base_table,
+    parse_patched,
+)
 from quantised_codecs import PALETTE, SCALED, quantised
 from shared_places import CAST, PIECES, cast_from_f32, check_cast, check_pieces, parse_cast, parse_pieces, record_bytes
 
@@ -85,9 +96,10 @@ BLOCK_TYPES = {
 
 
 class Record:
-    """2: one record, whole in memory. `chunks()` gives the decoded chunks."""
+    """2: one record, whole in memory. `chunks()` gives the decoded chunks, those of a patch from the whole `base`."""
 
-    def __init__(self, data, check):
+    def __init__(self, data, check, base=None):
+        self.base = base
         must(len(data) >= 40, "a record without a head")
         must(bytes(data[:4]) == b"FWR1", "a record without its magic")
         head_bytes = int.from_bytes(data[4:8], "little")
@@ -193,11 +205,12 @@ def decode_payload(codec, payload, element_bytes, side, chunk_bytes, offset):
 # 1. The archive -------------------------------------------------------------------------------------------------------
 
 
+PATCHES = 1 << 1
 LOSSY = 1 << 2
 TREE = 1 << 3
 CODECS = 1 << 4
 SHARED = 1 << 5
-KNOWN_FEATURES = LOSSY | TREE | CODECS | SHARED
+KNOWN_FEATURES = PATCHES | LOSSY | TREE | CODECS | SHARED
 
 
 def parse_header(header):
@@ -253,6 +266,8 @@ class Extent:
     own_bytes: int = 0  # 1.4.1
     pieces: list = ()
     cast: tuple = ()  # 1.4.2: method and number
+    base: tuple = ()  # 1.4.3: 0 or 1, and the number of an extent or a row
+    depth: int = 0
 
 
 @dataclass
@@ -316,6 +331,10 @@ def parse_extent(cursor, earlier, index_offset):
         check_pieces(extent, [*earlier, extent])
     elif kind == CAST:
         parse_cast(cursor, extent)
+    elif kind == PATCHED:
+        parse_patched(cursor, extent)
+    elif kind == BASE:
+        parse_base(cursor, extent)
     else:
         raise FormatError(f"extents of kind {kind} are unknown")
     if extent.record:
@@ -348,7 +367,7 @@ def parse_attributes(cursor, file, is_tree):
     values = {}
     for _ in range(cursor.uint(4)):
         kind, value = cursor.uint(2), bytes(cursor.take(cursor.uint(4)))
-        must(kind not in range(1, 7) or kind not in values, "an attribute twice")
+        must(kind not in range(1, 8) or kind not in values, "an attribute twice")
         values[kind] = value
     file.attributes = values
     must(is_tree or not values.keys() & {1, 2, 3}, "an attribute of trees in an archive that is none")
@@ -397,8 +416,19 @@ def check_lossy(file, is_lossy):
         extent.lossy = rows.get(number)
 
 
-def parse_index(body, index_offset, is_tree, is_lossy, is_shared):
-    """1.4"""
+def table_of(files):
+    """1.5.3; nothing where there is none."""
+    must(all(BASE_TABLE not in file.attributes for file in files[1:]), "a base table that is not the first file's")
+    if not files or BASE_TABLE not in files[0].attributes:
+        return None
+    return parse_base_table(
+        files[0].attributes[BASE_TABLE],
+        lambda dtype, shape, size: check_tensor_bytes(Extent(0, size, dtype=dtype, shape=shape)),
+    )
+
+
+def parse_index(body, index_offset, is_tree, is_lossy, is_shared, is_patch):
+    """1.4. The files, and the base table where there is one."""
     cursor = Cursor(body)
     file_count = cursor.uint(4)
     cursor.zeros(4, "index")
@@ -423,19 +453,30 @@ def parse_index(body, index_offset, is_tree, is_lossy, is_shared):
         )
         files.append(file)
     cursor.end("index")
-    must(is_shared or all(extent.kind < PIECES for extent in earlier), "extents made of others, unannounced")
+    must(
+        is_shared or all(extent.kind not in (PIECES, CAST) for extent in earlier), "extents made of others, unannounced"
+    )
+    table = table_of(files) if is_patch else None
+    must(is_patch or all(extent.kind < PATCHED for extent in earlier), "patches, unannounced")
+    check_patches(earlier, table)
     for extent in earlier:
         if extent.kind == CAST:
             check_cast(extent, earlier, {number: name for number, (name, _) in enumerate(DTYPES)})
     if is_tree:
         check_tree(files)
-    return files
+    return files, table
+
+
+def chunk_bytes_of(dtype):
+    """1.4: what a tensor's dtype fixes."""
+    return 1 << 20 if not 0 < dtype < len(DTYPES) else max(DTYPES[dtype][1] // 8, 1) << 18
 
 
 class Archive:
-    """An archive in memory. `files` is its index, `damage` what was found bad but is there twice."""
+    """An archive in memory. `files` is its index, `damage` what was found bad but is there twice. `base` holds the
+    bytes of all rows of the base table, one behind the other."""
 
-    def __init__(self, data):
+    def __init__(self, data, base=b""):
         self.data = data = memoryview(data)
         self.damage = []
         must(len(data) >= 64 + 128 + 64, "too short for an archive")
@@ -463,17 +504,31 @@ class Archive:
         must(not all(held) or sections[0] == sections[1], "the index sections disagree")
         self.damage += [name for name, good in zip(("first index", "second index"), held, strict=True) if not good]
         body = section_body(sections[0] if held[0] else sections[1])
-        self.files = parse_index(body, first, self.is_tree, self.is_lossy, bool(features & SHARED))
+        self.files, self.table = parse_index(
+            body, first, self.is_tree, self.is_lossy, bool(features & SHARED), bool(features & PATCHES)
+        )
         self.extents = [extent for file in self.files for extent in file.extents]
+        self.rows = self.cut_base(base) if self.table else []
+
+    def cut_base(self, base):
+        rows, at = [], 0
+        for row in self.table.rows:
+            rows.append(base[at : at + row.size])
+            at += row.size
+        check_base(self.table, rows, chunk_bytes_of)
+        must(at == len(base), "a base of another size")
+        if any(self.table.result_identity):
+            must(identity_of(self.files) == self.table.result_identity, "the result has another identity")
+        return rows
 
     def chunks(self, extent):
         """The decoded chunks of an extent, checked."""
         holder = self.extents[extent.same_as] if extent.kind == 2 else extent
         if holder.kind == 0:
             return [holder.inline] if holder.inline else []
-        if holder.kind in (PIECES, CAST):
+        if holder.kind in (PIECES, CAST, PATCHED, BASE):
             content = self.content_of_others(holder)
-            size = 1 << 20 if not 0 < extent.dtype < len(DTYPES) else max(DTYPES[extent.dtype][1] // 8, 1) << 18
+            size = chunk_bytes_of(extent.dtype)
             return [content[i : i + size] for i in range(0, len(content), size)]
         offset, size, check = holder.record
         record = Record(self.data[offset : offset + size], check)
@@ -484,7 +539,11 @@ class Archive:
         return list(record.chunks())
 
     def content_of_others(self, extent):
-        """1.4.1 and 1.4.2"""
+        """1.4.1 to 1.4.3"""
+        if extent.kind == BASE:
+            return self.rows[extent.base[1]]
+        if extent.kind == PATCHED:
+            return self.patched_content(extent)
         if extent.kind == CAST:
             method, number = extent.cast
             source = self.extents[number]
@@ -493,6 +552,20 @@ class Archive:
             )
         contents = {number: self.record_content(self.extents[number]) for _, number, _ in extent.pieces}
         return b"".join(contents[number][offset : offset + size] for size, number, offset in extent.pieces)
+
+    def patched_content(self, extent):
+        """1.4.3, from the patch that stands on none to this one."""
+        chain = [extent]
+        while chain[-1].base[0] == 0 and self.extents[chain[-1].base[1]].kind == PATCHED:
+            chain.append(self.extents[chain[-1].base[1]])
+        where, number = chain[-1].base
+        content = self.rows[number] if where else b"".join(self.chunks(self.extents[number]))
+        for link in reversed(chain):
+            offset, size, check = link.record
+            record = Record(self.data[offset : offset + size], check, content)
+            must(record.decoded_bytes == link.decoded_bytes, "a record that does not have its extent's size")
+            content = b"".join(record.chunks())
+        return content
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

@@ -20,7 +20,7 @@ from typing import Any
 from flyweight import _core, _serialize, _sources
 from flyweight._atomic import sync_folder
 from flyweight._errors import AlreadyAppliedError, BaseMismatchError, FormatError
-from flyweight._state import Bytes, all_writable, readable, side_by_side
+from flyweight._state import Bytes, address, all_writable, readable, side_by_side
 from flyweight.sync import _checksums
 from flyweight.sync._shards import read_json, shard_path, write_whole
 
@@ -307,9 +307,7 @@ def _target(targets: Mapping[str, Bytes], version: Version, name: str) -> Bytes:
 
 def _apply(version: Version, targets: Mapping[str, Bytes], idempotent: bool, threads: int) -> None:
     sum_of = _checksums.find(version.checksum)
-    changes = _read_changes(version)
-    for change in changes:
-        _target(targets, version, change.name)
+    changes = _untied(version, _read_changes(version), targets)
     done: list[tuple[_Change, Any]] = []
 
     def apply(change: _Change) -> None:
@@ -337,6 +335,21 @@ def _apply(version: Version, targets: Mapping[str, Bytes], idempotent: bool, thr
             frame = memoryview(_content(change.source, change.entry)) if undo is None else None
             _undo(target, frame, undo)
         raise
+
+
+def _untied(version: Version, changes: list[_Change], targets: Mapping[str, Bytes]) -> list[_Change]:
+    """The changes, of tensors that are one memory under several names only one."""
+    by_memory: dict[tuple[int, int], _Change] = {}
+    for change in changes:
+        data = _target(targets, version, change.name).data
+        place = (address(data), len(data))
+        first = by_memory.setdefault(place if place[0] else (0, len(by_memory)), change)
+        if first.checksum != change.checksum:
+            raise ValueError(
+                f"tensors {first.name!r} and {change.name!r} share memory, and version {version.number} has "
+                "different ones"
+            )
+    return list(by_memory.values())
 
 
 def _undo(target: Any, frame: Any, undo: _core.OverwriteUndo | None) -> None:

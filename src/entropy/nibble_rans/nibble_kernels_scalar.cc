@@ -65,7 +65,7 @@ void EncodeNibbleRow(EncodeNibblesArgs& args, size_t count) {
     out -= full;
     x >>= 8 * full;
     // The product is the quotient or one too small.
-    unsigned quotient = x * (coder.reciprocal_low[pair] | coder.reciprocal_high[pair] << 8U) >> 16;
+    unsigned quotient = x * (coder.of_pair[pair] >> 16) >> 16;
     unsigned remainder = x - quotient * f;
     const unsigned one_more = remainder >= f;
     quotient += one_more;

@@ -72,6 +72,21 @@ TEST(NibbleTables, GiveEverySymbolThatOccursASlotWhateverTheCountsAre) {
   }
 }
 
+TEST(NibbleCounts, AreExactAndAddUp) {
+  constexpr size_t kCount = 100003;  // more than one pass, and not whole ones
+  test::Random random(1);
+  std::vector<uint8_t> contexts(kCount), symbols(kCount);
+  NibbleCounts expected{}, counts{};
+  expected[5][3] = counts[5][3] = uint64_t{1} << 33;
+  for (size_t i = 0; i < kCount; ++i) {
+    contexts[i] = static_cast<uint8_t>(i < 50000 ? 63 : random.Below(64));
+    symbols[i] = static_cast<uint8_t>(i < 50000 ? 15 : random.Below(16));
+    ++expected[contexts[i]][symbols[i]];
+  }
+  CountNibbles(contexts.data(), symbols.data(), kCount, counts);
+  EXPECT_EQ(counts, expected);
+}
+
 TEST(NibbleTables, AreFewWhereFewSymbolsWereCounted) {
   EXPECT_LE(BuildNibbleTables(MakeNibbles(400, 1).counts).table_count, 4U);
   EXPECT_EQ(BuildNibbleTables(MakeNibbles(1 << 20, 1).counts).table_count, kNibbleTables);

@@ -12,9 +12,9 @@ struct LayoutKernels {
   IsaTable<JoinDeltaFunction> join;
 };
 
-#define FLYWEIGHT_LAYOUT_KERNELS(layout)                                                     \
-  {FLYWEIGHT_ISA_TABLE_NEON(DeltaContexts##layout), FLYWEIGHT_ISA_TABLE(SplitDelta##layout), \
-   FLYWEIGHT_ISA_TABLE_NEON(ClassifyDelta##layout), FLYWEIGHT_ISA_TABLE(JoinDelta##layout)}
+#define FLYWEIGHT_LAYOUT_KERNELS(layout)                                                          \
+  {FLYWEIGHT_ISA_TABLE_NEON(DeltaContexts##layout), FLYWEIGHT_ISA_TABLE_NEON(SplitDelta##layout), \
+   FLYWEIGHT_ISA_TABLE_NEON(ClassifyDelta##layout), FLYWEIGHT_ISA_TABLE_NEON(JoinDelta##layout)}
 const LayoutKernels kKernels[3] = {FLYWEIGHT_LAYOUT_KERNELS(BF16), FLYWEIGHT_LAYOUT_KERNELS(F16),
                                    FLYWEIGHT_LAYOUT_KERNELS(F32)};
 constexpr IsaTable<void (*)(const uint8_t*, size_t, uint8_t, uint8_t*)> kAddActivity =

@@ -106,7 +106,7 @@ static inline uint8_t ClassOf(uint32_t magnitude) {
   if (magnitude < 4) return static_cast<uint8_t>(magnitude);
   if (magnitude > 255) return kDeltaEscape;
   if (magnitude > 127) return 14;
-  const int top = 31 - __builtin_clz(magnitude);
+  const unsigned top = 31U - static_cast<unsigned>(__builtin_clz(magnitude));
   return static_cast<uint8_t>(2 * top + (magnitude >> (top - 1) & 1));
 }
 

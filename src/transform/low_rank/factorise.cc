@@ -11,12 +11,12 @@
 namespace flyweight {
 namespace {
 
-constexpr IsaTable<decltype(&scalar::ProjectRow)> kProjectRow = FLYWEIGHT_ISA_TABLE(ProjectRow);
-constexpr IsaTable<decltype(&scalar::SpreadRow)> kSpreadRow = FLYWEIGHT_ISA_TABLE(SpreadRow);
+constexpr IsaTable<decltype(&scalar::ProjectRows)> kProjectRows = FLYWEIGHT_ISA_TABLE(ProjectRows);
+constexpr IsaTable<decltype(&scalar::SpreadRows)> kSpreadRows = FLYWEIGHT_ISA_TABLE(SpreadRows);
 
 constexpr size_t kLanes = kFactorLanes;
-constexpr int kIterations = 3;
-constexpr int kJacobiSweeps = 8;
+constexpr int kIterations = 2;
+constexpr int kJacobiSweeps = 6;
 
 using Square = std::array<std::array<double, kLanes>, kLanes>;
 
@@ -32,22 +32,55 @@ void FillStart(std::vector<float>& vectors) {
   }
 }
 
-/// Makes the vectors orthonormal, one by one (modified Gram-Schmidt); one that depends on those before becomes 0.
-void Orthonormalise(std::vector<float>& vectors, size_t columns) {
-  std::vector<std::vector<double>> own(kLanes, std::vector<double>(columns));
-  for (size_t k = 0; k < kLanes; ++k) {
-    for (size_t j = 0; j < columns; ++j) own[k][j] = static_cast<double>(vectors[j * kLanes + k]);
-    const double before = std::inner_product(own[k].begin(), own[k].end(), own[k].begin(), 0.0);
-    for (size_t other = 0; other < k; ++other) {
-      const double along = std::inner_product(own[k].begin(), own[k].end(), own[other].begin(), 0.0);
-      for (size_t j = 0; j < columns; ++j) own[k][j] -= along * own[other][j];
+/// The products of all pairs of components.
+Square Gram(std::span<const float> vectors) {
+  Square gram = {};
+  for (size_t at = 0; at < vectors.size(); at += kLanes) {
+    std::array<double, kLanes> own;
+    for (size_t k = 0; k < kLanes; ++k) own[k] = static_cast<double>(vectors[at + k]);
+    for (size_t p = 0; p < kLanes; ++p)
+      for (size_t q = 0; q < kLanes; ++q) gram[p][q] += own[p] * own[q];
+  }
+  return gram;
+}
+
+/// The inverse of the upper triangle whose square `gram` is (Cholesky), transposed; a component that depends on those
+/// before it becomes 0.
+Square InverseRoot(const Square& gram) {
+  Square root = {}, inverse = {};
+  for (size_t p = 0; p < kLanes; ++p) {
+    for (size_t q = 0; q < p; ++q) {
+      double rest = gram[p][q];
+      for (size_t k = 0; k < q; ++k) rest -= root[p][k] * root[q][k];
+      root[p][q] = root[q][q] > 0 ? rest / root[q][q] : 0;
     }
-    const double energy = std::inner_product(own[k].begin(), own[k].end(), own[k].begin(), 0.0);
-    const double factor = energy > 1e-12 * before ? 1 / std::sqrt(energy) : 0;
-    for (double& value : own[k]) value *= factor;
-    for (size_t j = 0; j < columns; ++j) vectors[j * kLanes + k] = static_cast<float>(own[k][j]);
+    double rest = gram[p][p];
+    for (size_t k = 0; k < p; ++k) rest -= root[p][k] * root[p][k];
+    root[p][p] = rest > 1e-11 * gram[p][p] ? std::sqrt(rest) : 0;
+    if (root[p][p] == 0) continue;
+    inverse[p][p] = 1 / root[p][p];
+    for (size_t q = 0; q < p; ++q) {
+      double sum = 0;
+      for (size_t k = q; k < p; ++k) sum += root[p][k] * inverse[k][q];
+      inverse[p][q] = -sum / root[p][p];
+    }
+  }
+  return inverse;
+}
+
+/// Component k becomes the sum of turn[k][p] times component p.
+void Turn(const Square& turn, std::vector<float>& vectors) {
+  for (size_t at = 0; at < vectors.size(); at += kLanes) {
+    std::array<double, kLanes> sums = {};
+    for (size_t p = 0; p < kLanes; ++p) {
+      const auto value = static_cast<double>(vectors[at + p]);
+      for (size_t k = 0; k < kLanes; ++k) sums[k] += turn[k][p] * value;
+    }
+    for (size_t k = 0; k < kLanes; ++k) vectors[at + k] = static_cast<float>(sums[k]);
   }
 }
+
+void Orthonormalise(std::vector<float>& vectors) { Turn(InverseRoot(Gram(vectors)), vectors); }
 
 /// Rotates a symmetric matrix until it is diagonal (Jacobi); `turned` collects the rotations.
 void Diagonalise(Square& matrix, Square& turned) {
@@ -73,30 +106,32 @@ void Diagonalise(Square& matrix, Square& turned) {
 }
 
 /// Turns the basis so that its vectors are the principal ones of the rows, strongest first.
-void SortByEnergy(std::span<const float> rows, RowBasis& basis) {
-  Square gram = {}, turned = {};
-  std::array<float, kLanes> components;
-  for (size_t begin = 0; begin < rows.size(); begin += basis.columns) {
-    ProjectOnBasis(basis, rows.subspan(begin, basis.columns), components);
-    for (size_t p = 0; p < kLanes; ++p)
-      for (size_t q = 0; q < kLanes; ++q) gram[p][q] += static_cast<double>(components[p]) * components[q];
-  }
+void SortByEnergy(std::span<const float> components, RowBasis& basis) {
+  Square gram = Gram(components), turned = {}, sorted = {};
   Diagonalise(gram, turned);
   std::array<size_t, kLanes> order;
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(),
             [&gram](size_t a, size_t b) { return gram[a][a] != gram[b][b] ? gram[a][a] > gram[b][b] : a < b; });
-  for (size_t k : order) basis.energies.push_back(std::max(0.0, gram[k][k]));
-  for (size_t j = 0; j < basis.columns; ++j) {
-    float* at = basis.vectors.data() + j * kLanes;
-    std::array<float, kLanes> old;
-    std::copy_n(at, kLanes, old.begin());
-    for (size_t k = 0; k < kLanes; ++k) {
-      double sum = 0;
-      for (size_t p = 0; p < kLanes; ++p) sum += static_cast<double>(old[p]) * turned[p][order[k]];
-      at[k] = static_cast<float>(sum);
-    }
+  for (size_t k = 0; k < kLanes; ++k) {
+    basis.energies.push_back(std::max(0.0, gram[order[k]][order[k]]));
+    for (size_t p = 0; p < kLanes; ++p) sorted[k][p] = turned[p][order[k]];
   }
+  Turn(sorted, basis.vectors);
+}
+
+/// Calls visit(rows, components) for kProjectedRows of both at a time, the last filled up with zeros.
+template <typename Visit>
+void ForEachFew(std::span<const float> rows, std::span<const float> components, size_t columns, const Visit& visit) {
+  const size_t row_count = rows.size() / columns;
+  size_t row = 0;
+  for (; row + kProjectedRows <= row_count; row += kProjectedRows)
+    visit(rows.data() + row * columns, components.data() + row * kLanes);
+  if (row == row_count) return;
+  std::vector<float> last_rows(kProjectedRows * columns), last_components(kProjectedRows * kLanes);
+  std::copy(rows.begin() + static_cast<ptrdiff_t>(row * columns), rows.end(), last_rows.begin());
+  std::copy(components.begin() + static_cast<ptrdiff_t>(row * kLanes), components.end(), last_components.begin());
+  visit(last_rows.data(), last_components.data());
 }
 
 }  // namespace
@@ -106,25 +141,45 @@ RowBasis FindRowBasis(std::span<const float> rows, size_t columns) {
   basis.columns = columns;
   basis.vectors.resize(columns * kLanes);
   FillStart(basis.vectors);
-  Orthonormalise(basis.vectors, columns);
-  const auto spread = kSpreadRow.Pick();
-  std::array<float, kLanes> components;
+  Orthonormalise(basis.vectors);
+  std::vector<float> components(rows.size() / columns * kLanes);
+  ProjectOnBasis(basis, rows, components);
   for (int i = 0; i < kIterations; ++i) {
-    std::vector<float> next(basis.vectors.size());
-    for (size_t begin = 0; begin < rows.size(); begin += columns) {
-      const std::span<const float> row = rows.subspan(begin, columns);
-      ProjectOnBasis(basis, row, components);
-      spread(row.data(), columns, components.data(), next.data());
-    }
-    basis.vectors = std::move(next);
-    Orthonormalise(basis.vectors, columns);
+    BasisRefinement refinement(columns);
+    refinement.Add(rows, components);
+    basis = std::move(refinement).Finish();
+    ProjectOnBasis(basis, rows, components);
   }
-  SortByEnergy(rows, basis);
+  SortByEnergy(components, basis);
   return basis;
 }
 
-void ProjectOnBasis(const RowBasis& basis, std::span<const float> row, std::span<float> components) {
-  kProjectRow.Pick()(row.data(), row.size(), basis.vectors.data(), components.data());
+void BasisRefinement::Add(std::span<const float> rows, std::span<const float> components) {
+  const size_t columns = vectors_.size() / kLanes;
+  const auto spread = kSpreadRows.Pick();
+  ForEachFew(rows, components, columns,
+             [&](const float* some, const float* weights) { spread(some, columns, weights, vectors_.data()); });
+}
+
+RowBasis BasisRefinement::Finish() && {
+  Orthonormalise(vectors_);
+  RowBasis basis;
+  basis.columns = vectors_.size() / kLanes;
+  basis.vectors = std::move(vectors_);
+  return basis;
+}
+
+void ProjectOnBasis(const RowBasis& basis, std::span<const float> rows, std::span<float> components) {
+  const auto project = kProjectRows.Pick();
+  const size_t columns = basis.columns, row_count = rows.size() / columns;
+  size_t row = 0;
+  for (; row + kProjectedRows <= row_count; row += kProjectedRows)
+    project(rows.data() + row * columns, columns, basis.vectors.data(), components.data() + row * kLanes);
+  if (row == row_count) return;
+  std::vector<float> last(kProjectedRows * columns), out(kProjectedRows * kLanes);
+  std::copy(rows.begin() + static_cast<ptrdiff_t>(row * columns), rows.end(), last.begin());
+  project(last.data(), columns, basis.vectors.data(), out.data());
+  std::copy_n(out.begin(), (row_count - row) * kLanes, components.begin() + static_cast<ptrdiff_t>(row * kLanes));
 }
 
 }  // namespace flyweight

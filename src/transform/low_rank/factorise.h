@@ -21,7 +21,22 @@ struct RowBasis {
 /// randomness" (arXiv:0909.4061), algorithm 4.4. Precondition: columns >= kFactorLanes.
 RowBasis FindRowBasis(std::span<const float> rows, size_t columns);
 
-/// The components of a row: kFactorLanes numbers.
-void ProjectOnBasis(const RowBasis& basis, std::span<const float> row, std::span<float> components);
+/// A basis that fits more rows than those it was found in better: one more iteration over all of them.
+class BasisRefinement {
+ public:
+  explicit BasisRefinement(size_t columns) : vectors_(columns * kFactorLanes) {}
+
+  /// Adds rows with their components on the basis before.
+  void Add(std::span<const float> rows, std::span<const float> components);
+
+  /// The refined basis, its vectors in the order of those before. Its energies are left empty.
+  RowBasis Finish() &&;
+
+ private:
+  std::vector<float> vectors_;
+};
+
+/// The components of rows: kFactorLanes numbers each.
+void ProjectOnBasis(const RowBasis& basis, std::span<const float> rows, std::span<float> components);
 
 }  // namespace flyweight

@@ -24,20 +24,49 @@ inline void SubtractColumns(const int16_t* left, const int16_t* right, size_t pa
   }
 }
 
-}  // namespace
+typedef float Lanes __attribute__((vector_size(kVectorBytes)));
 
-void ProjectRow(const float* __restrict row, size_t columns, const float* __restrict basis, float* __restrict out) {
-  float sums[kFactorLanes] = {};
-  for (size_t j = 0; j < columns; ++j) {
-    const float value = row[j];
-    for (size_t k = 0; k < kFactorLanes; ++k) sums[k] += value * basis[j * kFactorLanes + k];
-  }
-  for (size_t k = 0; k < kFactorLanes; ++k) out[k] = sums[k];
+constexpr size_t kLanesAtOnce = kVectorBytes / sizeof(float);
+
+inline Lanes LoadLanes(const float* at) {
+  Lanes lanes;
+  __builtin_memcpy(&lanes, at, sizeof lanes);
+  return lanes;
 }
 
-void SpreadRow(const float* __restrict row, size_t columns, const float* __restrict weights, float* __restrict basis) {
-  for (size_t j = 0; j < columns; ++j) {
-    const float value = row[j];
-    for (size_t k = 0; k < kFactorLanes; ++k) basis[j * kFactorLanes + k] += value * weights[k];
+inline void StoreLanes(Lanes lanes, float* at) { __builtin_memcpy(at, &lanes, sizeof lanes); }
+
+}  // namespace
+
+void ProjectRows(const float* __restrict rows, size_t columns, const float* __restrict basis, float* __restrict out) {
+  for (size_t k = 0; k < kFactorLanes; k += kLanesAtOnce) {
+    Lanes a = {}, b = {}, c = {}, d = {};
+    for (size_t j = 0; j < columns; ++j) {
+      const Lanes vectors = LoadLanes(basis + j * kFactorLanes + k);
+      a += rows[j] * vectors;
+      b += rows[columns + j] * vectors;
+      c += rows[2 * columns + j] * vectors;
+      d += rows[3 * columns + j] * vectors;
+    }
+    StoreLanes(a, out + k);
+    StoreLanes(b, out + kFactorLanes + k);
+    StoreLanes(c, out + 2 * kFactorLanes + k);
+    StoreLanes(d, out + 3 * kFactorLanes + k);
+  }
+}
+
+void SpreadRows(const float* __restrict rows, size_t columns, const float* __restrict weights,
+                float* __restrict basis) {
+  for (size_t k = 0; k < kFactorLanes; k += kLanesAtOnce) {
+    const Lanes a = LoadLanes(weights + k), b = LoadLanes(weights + kFactorLanes + k);
+    const Lanes c = LoadLanes(weights + 2 * kFactorLanes + k), d = LoadLanes(weights + 3 * kFactorLanes + k);
+    for (size_t j = 0; j < columns; ++j) {
+      Lanes vectors = LoadLanes(basis + j * kFactorLanes + k);
+      vectors += rows[j] * a;
+      vectors += rows[columns + j] * b;
+      vectors += rows[2 * columns + j] * c;
+      vectors += rows[3 * columns + j] * d;
+      StoreLanes(vectors, basis + j * kFactorLanes + k);
+    }
   }
 }

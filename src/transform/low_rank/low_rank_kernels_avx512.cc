@@ -3,6 +3,7 @@
 #include "transform/low_rank/low_rank_kernels.h"
 
 namespace flyweight::avx512 {
+constexpr size_t kVectorBytes = 64;
 #include "transform/low_rank/low_rank_kernels-inl.h"
 
 namespace {
@@ -35,17 +36,21 @@ inline void Subtract(Words sum, float scale, float* values) {
 
 void SubtractProduct(const int16_t* left, const int16_t* right, size_t pair_count, size_t stride, size_t count,
                      float scale, float* values) {
-  constexpr size_t kVectors = 4;
   size_t begin = 0;
-  for (; begin + kVectors * kLanes <= count; begin += kVectors * kLanes) {
-    Words sums[kVectors];
-    for (Words& sum : sums) sum = Zero();
+  for (; begin + 4 * kLanes <= count; begin += 4 * kLanes) {
+    Words a = Zero(), b = Zero(), c = Zero(), d = Zero();
     for (size_t p = 0; p < pair_count; ++p) {
       const Words factors = Pair(left + 2 * p);
       const int16_t* at = right + p * stride + 2 * begin;
-      for (size_t v = 0; v < kVectors; ++v) sums[v] = AddProducts(sums[v], factors, at + 2 * kLanes * v);
+      a = AddProducts(a, factors, at);
+      b = AddProducts(b, factors, at + 2 * kLanes);
+      c = AddProducts(c, factors, at + 4 * kLanes);
+      d = AddProducts(d, factors, at + 6 * kLanes);
     }
-    for (size_t v = 0; v < kVectors; ++v) Subtract(sums[v], scale, values + begin + kLanes * v);
+    Subtract(a, scale, values + begin);
+    Subtract(b, scale, values + begin + kLanes);
+    Subtract(c, scale, values + begin + 2 * kLanes);
+    Subtract(d, scale, values + begin + 3 * kLanes);
   }
   for (; begin + kLanes <= count; begin += kLanes) {
     Words sum = Zero();

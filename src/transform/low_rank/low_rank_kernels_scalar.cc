@@ -1,6 +1,7 @@
 #include "transform/low_rank/low_rank_kernels.h"
 
 namespace flyweight::scalar {
+constexpr size_t kVectorBytes = 16;
 #include "transform/low_rank/low_rank_kernels-inl.h"
 
 void SubtractProduct(const int16_t* left, const int16_t* right, size_t pair_count, size_t stride, size_t count,

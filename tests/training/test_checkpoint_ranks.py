@@ -11,6 +11,7 @@ import pytest
 
 RANKS = pathlib.Path(__file__).with_name("checkpoint_ranks.py")
 TIMEOUT_S = 300
+WAYS = ("fsdp", "fsdp-thread", "fsdp-process")
 
 
 def torchrun(process_count: int, action: str, folder: pathlib.Path) -> None:
@@ -44,6 +45,3 @@ def test_each_rank_writes_one_archive_and_there_is_one_index(saved):
 def test_saving_at_once_and_in_the_background_write_the_same_bytes(saved):
     archives = [{path.name: path.read_bytes() for path in (saved / way).glob("*.fly")} for way in WAYS]
     assert archives[0] and archives[0] == archives[1] == archives[2]
-
-
-WAYS = ("fsdp", "fsdp-thread", "fsdp-process")

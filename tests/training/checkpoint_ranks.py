@@ -23,6 +23,7 @@ from torch.distributed.tensor import DTensor
 from flyweight.checkpoint import FlyweightReader, FlyweightWriter
 
 KINDS = ("plain", "fsdp")
+CHAIN_STEPS = 4
 PLAIN_DATA: dict[str, Any] = {
     "step": 7,
     "lr": 0.1 + 0.2,
@@ -127,11 +128,10 @@ def save(folder: pathlib.Path) -> None:
             future.result()
             dcp.load(before := state_of(model, optimizer), storage_reader=FlyweightReader(folder / kind))
             set_state_dict(model, optimizer, model_state_dict=before["model"], optim_state_dict=before["optimizer"])
-    return
     chain = folder / "chain"
     model, optimizer = make("fsdp", seed=1)
     writer = FlyweightWriter(chain / "step-0", base="previous", key_frame_every=3)
-    for step in range(4):
+    for step in range(CHAIN_STEPS):
         train(model, optimizer, 1)
         dcp.save(state_of(model, optimizer), storage_writer=writer, checkpoint_id=chain / f"step-{step}")
         keep_wanted(model, optimizer, chain / f"step-{step}.want.pt")
@@ -141,6 +141,9 @@ def save(folder: pathlib.Path) -> None:
 def load(folder: pathlib.Path) -> None:
     saved = [(kind, folder / kind, folder / f"{kind}.want.pt") for kind in KINDS]
     saved += [("fsdp", folder / f"fsdp-{way}", folder / "fsdp.want.pt") for way in ("thread", "process")]
+    saved += [
+        ("fsdp", folder / "chain" / f"step-{n}", folder / "chain" / f"step-{n}.want.pt") for n in range(CHAIN_STEPS)
+    ]
 
     for kind, path, want_path in saved:
         model, optimizer = make(kind, seed=2)
