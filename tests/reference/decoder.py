@@ -18,7 +18,8 @@ from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
-from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
+from lossy_patch_codec import LossyPatch
 from mixed_codec import mixed
 from patch_places import (
     BASE,
@@ -118,12 +119,14 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 4, f"transform {transform} is unknown")
+        must(transform <= 4 or transform == 6, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
+        self.lossy_patch = LossyPatch(cursor, dtype, name, self.element_bytes) if transform == 6 else None
+        must((self.lossy_patch is None) == (base is None), "a patch without a base, or a base of what is none")
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -160,6 +163,8 @@ class Record:
         must(
             encoded_hash == xxh3(frame[:16], xxh3(payload).to_bytes(8, "little")), "a frame does not have its checksum"
         )
+        if self.lossy_patch is not None and codec > 3:
+            return self.lossy_patch.decode(codec, payload, chunk_bytes, offset, self.base)
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if codec == 5:
@@ -564,8 +569,17 @@ class Archive:
             offset, size, check = link.record
             record = Record(self.data[offset : offset + size], check, content)
             must(record.decoded_bytes == link.decoded_bytes, "a record that does not have its extent's size")
+            self.check_lossy_patch(link, record.lossy_patch)
             content = b"".join(record.chunks())
         return content
+
+    def check_lossy_patch(self, extent, patch):
+        """1.5.1"""
+        must((patch is None) == (extent.lossy is None), "a patch that is lossy in another way than the index says")
+        if patch is None:
+            return
+        must(self.is_lossy, "a lossy patch in an archive that says it has none")
+        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.side.method), "another lossy patch")
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

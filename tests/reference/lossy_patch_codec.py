@@ -5,8 +5,9 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+from chunk_codecs import planes
 from class_codecs import classes, context_stream, frequency_tables
-from cursor import Cursor, must
+from cursor import Cursor, must, xxh3
 from lossy_codecs import bf16_values, block_words, f16_values, to_elements
 
 CONTEXTS, BIAS, DIRECT, HIGHEST, EXACT = 20, 24, 40, 103, 255
@@ -116,3 +117,51 @@ def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
         given = patch_differences(exact, words[is_exact].tobytes())
         result[is_exact] = np.frombuffer(given, dtype=words.dtype)
     return result.tobytes()
+
+
+def ordered(words):
+    """3.14.5: floats as integers in the order of their values; its own inverse."""
+    sign = words.dtype.type(1 << (8 * words.dtype.itemsize - 1))
+    return np.where(words & sign, words ^ (sign - words.dtype.type(1)), words).astype(words.dtype)
+
+
+def patch_differences(payload, expected, width):
+    """3.14.5"""
+    cursor = Cursor(payload)
+    how = cursor.uint(1)
+    must(how <= 2, "an unknown kind of difference")
+    z = np.frombuffer(planes(cursor.take(cursor.left()), width, len(expected)), dtype=f"<u{width}")
+    base = np.frombuffer(expected, dtype=z.dtype)
+    if how == 0:
+        return (z ^ base).tobytes()
+    step = (z >> 1) ^ (0 - (z & 1)).astype(z.dtype)
+    return (base + step if how == 1 else ordered(ordered(base) + step)).astype(z.dtype).tobytes()
+
+
+class LossyPatch:
+    """A record with transform 6 whose base has the tensor's dtype and needs no prediction."""
+
+    def __init__(self, cursor, dtype, dtype_name, width):
+        must(cursor.uint(2) == dtype, "a lossy patch on a base of another dtype is not read here")
+        self.base_bytes, self.dtype_name, self.width = cursor.uint(8), dtype_name, width
+        must(cursor.uint(1) == 0 and cursor.uint(1) == 0, "a lossy patch with a prediction is not read here")
+        self.side = lossy_patch_side(cursor, dtype_name)
+
+    def decode(self, codec, payload, chunk_bytes, offset, base):
+        must(len(base) == self.base_bytes, "a base of another size")
+        expected = bytes(base[offset : offset + chunk_bytes])
+        cursor = Cursor(payload)
+        must(cursor.uint(8) == xxh3(expected), "another base than the one that the patch was made from")
+        expected += bytes(chunk_bytes - len(expected))
+        rest = cursor.take(cursor.left())
+        if codec == 64:
+            must(not len(rest), "a chunk like its base holds bytes")
+            return expected
+        if codec == 67:
+            return patch_differences(rest, expected, self.width)
+        must(codec == 137, f"codec {codec} in a lossy patch")
+
+        def of_exact(data, words):
+            return patch_differences(data, words, self.width)
+
+        return lossy_patch(rest, self.side, self.dtype_name, expected, offset // self.width, of_exact)
