@@ -47,15 +47,12 @@ struct CompressOptions {
   /// name, then by content; each is stored as whatever is smallest: the base's own, a patch, or without a base. With it
   /// nothing is lossy but by LossyOptions::delta, and no source is removed.
   std::vector<std::string> bases = {};
-  /// The source is a directory of versions of one model (checkpoint-10, checkpoint-20, ...): each tensor is stored as
-  /// what changed against the version before, and whole at least in every so many versions, so that restoring one takes
-  /// no more steps than that. 0 = versions mean nothing.
+  /// The source is a directory of versions of one model (checkpoint-10, checkpoint-20, ...): tensors are stored as what
+  /// changed against the version before, and whole at least in every so many. 0 = versions mean nothing.
   uint32_t key_every = 0;
-  /// The only source is an archive, and what it holds is compressed, without being restored first. `source_bases` is
-  /// what it stands on where it is a patch.
-  bool repack = false;
-  std::vector<std::string> source_bases = {};
-  LossyOptions lossy = {};  ///< nothing is lossy by itself; with it no source is removed
+  bool repack = false;  ///< what the only source, an archive, holds is compressed, without being restored first
+  std::vector<std::string> source_bases = {};  ///< what that archive stands on, where it is a patch
+  LossyOptions lossy = {};                     ///< nothing is lossy by itself; with it no source is removed
   /// Tensors that are removed from model files before these are archived; what is restored is a smaller file of the
   /// same format. "optimizer" and "adam" mean the state of optimizers, found by its structure; any other is a pattern
   /// with * and ? of TENSOR or FILE:TENSOR names. With it no source is removed. Where nothing matches there is a

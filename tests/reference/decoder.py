@@ -18,7 +18,8 @@ from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
-from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
+from lossy_patch_codec import LOSSY_PATCH, lossy_patch_chunk, lossy_patch_side
 from mixed_codec import mixed
 from patch_codecs import patch_chunk, patch_dense, patch_side
 from patch_places import (
@@ -119,17 +120,20 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 5, f"transform {transform} is unknown")
+        must(transform <= 6, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
-        self.patch = None
-        if transform == 5:
-            element_count = self.decoded_bytes // self.element_bytes
+        element_count = self.decoded_bytes // self.element_bytes
+        self.patch = self.lossy_patch = None
+        if transform in (5, 6):
             self.patch = patch_side(cursor, name, self.element_bytes, element_count, DTYPES)
+        if transform == 5:
             patch_dense(cursor, self.patch, name)
+        if transform == 6:
+            self.lossy_patch = lossy_patch_side(cursor, name)
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -187,9 +191,10 @@ class Record:
         """3.14"""
         if codec <= 3:
             return decode_payload(codec, payload, self.element_bytes, None, element_count * self.element_bytes, 0)
-        return patch_chunk(
-            codec, payload, self.patch, self.dtype_name, self.element_bytes, self.base, first_element, element_count
-        )
+        chunk = (self.dtype_name, self.element_bytes, self.base, first_element, element_count)
+        if codec == LOSSY_PATCH and self.lossy_patch is not None:
+            return lossy_patch_chunk(payload, self.patch, self.lossy_patch, *chunk)
+        return patch_chunk(codec, payload, self.patch, *chunk)
 
     def decode_lossy(self, codec, payload, element_count, first_element):
         """3.6"""
@@ -580,8 +585,17 @@ class Archive:
             offset, size, check = link.record
             record = Record(self.data[offset : offset + size], check, content)
             must(record.decoded_bytes == link.decoded_bytes, "a record that does not have its extent's size")
+            self.check_lossy_patch(link, record.lossy_patch)
             content = b"".join(record.chunks())
         return content
+
+    def check_lossy_patch(self, extent, patch):
+        """1.5.1"""
+        must((patch is None) == (extent.lossy is None), "a patch that is lossy in another way than the index says")
+        if patch is None:
+            return
+        must(self.is_lossy, "a lossy patch in an archive that says it has none")
+        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.side.method), "another lossy patch")
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

@@ -8,7 +8,9 @@ import numpy as np
 from class_codecs import classes, context_stream, frequency_tables
 from cursor import Cursor, must
 from lossy_codecs import bf16_values, block_words, f16_values, to_elements
+from patch_codecs import check_base, patch_differences
 
+LOSSY_PATCH = 137
 CONTEXTS, BIAS, DIRECT, HIGHEST, EXACT = 20, 24, 40, 103, 255
 WORDS = {"F32": "<u4", "F16": "<u2", "BF16": "<u2"}
 
@@ -116,3 +118,15 @@ def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
         given = patch_differences(exact, words[is_exact].tobytes())
         result[is_exact] = np.frombuffer(given, dtype=words.dtype)
     return result.tobytes()
+
+
+def lossy_patch_chunk(payload, patch, side, dtype_name, element_bytes, base, first, count):
+    """Codec 137: `count` elements from `first` on, which are made from all of `base`."""
+    cursor = Cursor(payload)
+    expected = patch.predictor.predict(check_base(cursor, patch, base, first, count), first)
+    expected = expected.ljust(count * element_bytes, b"\0")
+
+    def of_exact(data, words):
+        return patch_differences(data, element_bytes, words)
+
+    return lossy_patch(cursor.take(cursor.left()), side, dtype_name, expected, first, of_exact)
