@@ -163,7 +163,7 @@ std::variant<Arguments, UsageError> CheckArguments(Arguments arguments) {
     if (arguments.members.empty() && !arguments.salvage)
       return UsageError{"extract needs the names of what to take out"};
   }
-  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckBases, CheckMemory}) {
+  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckBases, CheckLineage, CheckMemory}) {
     if (Complaint complaint = check(arguments); complaint.has_value()) return *complaint;
   }
   return arguments;

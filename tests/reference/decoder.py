@@ -19,8 +19,9 @@ from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, pl
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
-from lossy_patch_codec import LossyPatch
+from lossy_patch_codec import LOSSY_PATCH, expected_chunk, lossy_patch, lossy_patch_side
 from mixed_codec import mixed
+from patch_codecs import patch_chunk, patch_dense, patch_side
 from patch_places import (
     BASE,
     BASE_TABLE,
@@ -119,14 +120,17 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 4 or transform == 6, f"transform {transform} is unknown")
+        must(transform <= 6, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
-        self.lossy_patch = LossyPatch(cursor, dtype, name, self.element_bytes) if transform == 6 else None
-        must((self.lossy_patch is None) == (base is None), "a patch without a base, or a base of what is none")
+        self.patch = patch_side(cursor, self.element_bytes, DTYPES) if transform in (5, 6) else None
+        if self.patch is not None:
+            patch_dense(cursor, self.patch, name)
+        self.lossy_patch = lossy_patch_side(cursor, name) if transform == 6 else None
+        must((self.patch is None) == (base is None), "a patch without a base, or a base of what is none")
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -163,8 +167,8 @@ class Record:
         must(
             encoded_hash == xxh3(frame[:16], xxh3(payload).to_bytes(8, "little")), "a frame does not have its checksum"
         )
-        if self.lossy_patch is not None and codec > 3:
-            return self.lossy_patch.decode(codec, payload, chunk_bytes, offset, self.base)
+        if self.patch is not None:
+            return self.decode_patch(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if codec == 5:
@@ -179,6 +183,19 @@ class Record:
         if codec == 6:
             return mixed(payload, self.dtype_name, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
+
+    def decode_patch(self, codec, payload, element_count, first_element):
+        """3.14"""
+        if codec <= 3:
+            return decode_payload(codec, payload, self.element_bytes, None, element_count * self.element_bytes, 0)
+        if self.lossy_patch is not None and codec == LOSSY_PATCH:
+            cursor = Cursor(payload)
+            expected = expected_chunk(cursor, self.patch, self.base, first_element, element_count)
+            rest = cursor.take(cursor.left())
+            return lossy_patch(rest, self.lossy_patch, self.dtype_name, expected, first_element)
+        return patch_chunk(
+            codec, payload, self.patch, self.dtype_name, self.element_bytes, self.base, first_element, element_count
+        )
 
     def decode_lossy(self, codec, payload, element_count, first_element):
         """3.6"""
@@ -579,7 +596,7 @@ class Archive:
         if patch is None:
             return
         must(self.is_lossy, "a lossy patch in an archive that says it has none")
-        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.side.method), "another lossy patch")
+        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.method), "another lossy patch")
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

@@ -5,11 +5,12 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from chunk_codecs import planes
 from class_codecs import classes, context_stream, frequency_tables
-from cursor import Cursor, must, xxh3
+from cursor import Cursor, must
 from lossy_codecs import bf16_values, block_words, f16_values, to_elements
+from patch_codecs import check_base, patch_differences
 
+LOSSY_PATCH = 137
 CONTEXTS, BIAS, DIRECT, HIGHEST, EXACT = 20, 24, 40, 103, 255
 WORDS = {"F32": "<u4", "F16": "<u2", "BF16": "<u2"}
 
@@ -41,6 +42,11 @@ def lossy_patch_side(cursor, dtype_name):
     if side.by_columns:
         side.column_classes = classes(cursor, side.columns)
     return side
+
+
+def expected_chunk(cursor, side, base, first, count):
+    """What the base lets expect of a chunk, once its checksum was read and holds."""
+    return side.predictor.predict(check_base(cursor, side, base, first, count), first, count)
 
 
 def places(side, first, count):
@@ -80,9 +86,9 @@ def as_values(elements, dtype_name):
     return bf16_values(elements) if dtype_name == "BF16" else f16_values(elements)
 
 
-def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
+def lossy_patch(payload, side, dtype_name, expected, first):
     """The payload of codec 137 behind the checksum of the base. `expected` is what the base lets expect of the chunk,
-    `patch_differences(payload, expected)` decodes section 3.14.5."""
+    whose first element has the number `first`."""
     cursor = Cursor(payload)
     words = np.frombuffer(expected, dtype=WORDS[dtype_name])
     count = len(words)
@@ -114,54 +120,6 @@ def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
     is_exact = symbols == EXACT
     must(int(is_exact.sum()) == exact_count and bool(exact_count) == bool(exact_bytes), "lossy patch: exact elements")
     if exact_count:
-        given = patch_differences(exact, words[is_exact].tobytes())
+        given = patch_differences(exact, words.dtype.itemsize, words[is_exact].tobytes())
         result[is_exact] = np.frombuffer(given, dtype=words.dtype)
     return result.tobytes()
-
-
-def ordered(words):
-    """3.14.5: floats as integers in the order of their values; its own inverse."""
-    sign = words.dtype.type(1 << (8 * words.dtype.itemsize - 1))
-    return np.where(words & sign, words ^ (sign - words.dtype.type(1)), words).astype(words.dtype)
-
-
-def patch_differences(payload, expected, width):
-    """3.14.5"""
-    cursor = Cursor(payload)
-    how = cursor.uint(1)
-    must(how <= 2, "an unknown kind of difference")
-    z = np.frombuffer(planes(cursor.take(cursor.left()), width, len(expected)), dtype=f"<u{width}")
-    base = np.frombuffer(expected, dtype=z.dtype)
-    if how == 0:
-        return (z ^ base).tobytes()
-    step = (z >> 1) ^ (0 - (z & 1)).astype(z.dtype)
-    return (base + step if how == 1 else ordered(ordered(base) + step)).astype(z.dtype).tobytes()
-
-
-class LossyPatch:
-    """A record with transform 6 whose base has the tensor's dtype and needs no prediction."""
-
-    def __init__(self, cursor, dtype, dtype_name, width):
-        must(cursor.uint(2) == dtype, "a lossy patch on a base of another dtype is not read here")
-        self.base_bytes, self.dtype_name, self.width = cursor.uint(8), dtype_name, width
-        must(cursor.uint(1) == 0 and cursor.uint(1) == 0, "a lossy patch with a prediction is not read here")
-        self.side = lossy_patch_side(cursor, dtype_name)
-
-    def decode(self, codec, payload, chunk_bytes, offset, base):
-        must(len(base) == self.base_bytes, "a base of another size")
-        expected = bytes(base[offset : offset + chunk_bytes])
-        cursor = Cursor(payload)
-        must(cursor.uint(8) == xxh3(expected), "another base than the one that the patch was made from")
-        expected += bytes(chunk_bytes - len(expected))
-        rest = cursor.take(cursor.left())
-        if codec == 64:
-            must(not len(rest), "a chunk like its base holds bytes")
-            return expected
-        if codec == 67:
-            return patch_differences(rest, expected, self.width)
-        must(codec == 137, f"codec {codec} in a lossy patch")
-
-        def of_exact(data, words):
-            return patch_differences(data, words, self.width)
-
-        return lossy_patch(rest, self.side, self.dtype_name, expected, offset // self.width, of_exact)
