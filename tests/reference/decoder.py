@@ -19,7 +19,7 @@ from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, pl
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
 from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
-from lossy_patch_codec import LOSSY_PATCH, lossy_patch_chunk, lossy_patch_side
+from lossy_patch_codec import LOSSY_PATCH, expected_chunk, lossy_patch, lossy_patch_side
 from mixed_codec import mixed
 from patch_codecs import patch_chunk, patch_dense, patch_side
 from patch_places import (
@@ -134,6 +134,7 @@ class Record:
             patch_dense(cursor, self.patch, name)
         if transform == 6:
             self.lossy_patch = lossy_patch_side(cursor, name)
+        must((self.patch is None) == (base is None), "a patch without a base, or a base of what is none")
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -191,10 +192,14 @@ class Record:
         """3.14"""
         if codec <= 3:
             return decode_payload(codec, payload, self.element_bytes, None, element_count * self.element_bytes, 0)
-        chunk = (self.dtype_name, self.element_bytes, self.base, first_element, element_count)
-        if codec == LOSSY_PATCH and self.lossy_patch is not None:
-            return lossy_patch_chunk(payload, self.patch, self.lossy_patch, *chunk)
-        return patch_chunk(codec, payload, self.patch, *chunk)
+        if self.lossy_patch is not None and codec == LOSSY_PATCH:
+            cursor = Cursor(payload)
+            expected = expected_chunk(cursor, self.patch, self.base, self.element_bytes, first_element, element_count)
+            rest = cursor.take(cursor.left())
+            return lossy_patch(rest, self.lossy_patch, self.dtype_name, expected, first_element)
+        return patch_chunk(
+            codec, payload, self.patch, self.dtype_name, self.element_bytes, self.base, first_element, element_count
+        )
 
     def decode_lossy(self, codec, payload, element_count, first_element):
         """3.6"""
@@ -595,7 +600,7 @@ class Archive:
         if patch is None:
             return
         must(self.is_lossy, "a lossy patch in an archive that says it has none")
-        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.side.method), "another lossy patch")
+        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.method), "another lossy patch")
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

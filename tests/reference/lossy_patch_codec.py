@@ -81,9 +81,9 @@ def as_values(elements, dtype_name):
     return bf16_values(elements) if dtype_name == "BF16" else f16_values(elements)
 
 
-def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
+def lossy_patch(payload, side, dtype_name, expected, first):
     """The payload of codec 137 behind the checksum of the base. `expected` is what the base lets expect of the chunk,
-    `patch_differences(payload, expected)` decodes section 3.14.5."""
+    whose first element has the number `first`."""
     cursor = Cursor(payload)
     words = np.frombuffer(expected, dtype=WORDS[dtype_name])
     count = len(words)
@@ -115,18 +115,12 @@ def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
     is_exact = symbols == EXACT
     must(int(is_exact.sum()) == exact_count and bool(exact_count) == bool(exact_bytes), "lossy patch: exact elements")
     if exact_count:
-        given = patch_differences(exact, words[is_exact].tobytes())
+        given = patch_differences(exact, words.dtype.itemsize, words[is_exact].tobytes())
         result[is_exact] = np.frombuffer(given, dtype=words.dtype)
     return result.tobytes()
 
 
-def lossy_patch_chunk(payload, patch, side, dtype_name, element_bytes, base, first, count):
-    """Codec 137: `count` elements from `first` on, which are made from all of `base`."""
-    cursor = Cursor(payload)
+def expected_chunk(cursor, patch, base, element_bytes, first, count):
+    """What the base lets expect of a chunk, once its checksum was read and holds."""
     expected = patch.predictor.predict(check_base(cursor, patch, base, first, count), first)
-    expected = expected.ljust(count * element_bytes, b"\0")
-
-    def of_exact(data, words):
-        return patch_differences(data, element_bytes, words)
-
-    return lossy_patch(cursor.take(cursor.left()), side, dtype_name, expected, first, of_exact)
+    return expected.ljust(count * element_bytes, b"\0")
