@@ -8,7 +8,6 @@ the same way, the document says what the bytes mean. Numbers in comments are sec
 
 import argparse
 import hashlib
-import math
 import os
 import pathlib
 import sys
@@ -18,7 +17,7 @@ from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
-from dtypes import BLOCK_TYPES, DTYPES
+from dtypes import BLOCK_TYPES, DTYPES, check_tensor_bytes, chunk_bytes_of
 from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
 from lossy_patch_codec import LOSSY_PATCH, expected_chunk, lossy_patch, lossy_patch_side
 from mixed_codec import mixed
@@ -252,22 +251,6 @@ class File:
     hard_link_to: int = None
 
 
-def check_tensor_bytes(extent):
-    """4: the bytes of a tensor of a known dtype are those of its shape."""
-    if 0 < extent.dtype < len(DTYPES):
-        bits = DTYPES[extent.dtype][1] * math.prod(extent.shape)
-        must(bits == 8 * extent.decoded_bytes, "a tensor whose shape does not give its bytes")
-    elif extent.dtype in BLOCK_TYPES:
-        _, block_elements, block_bytes = BLOCK_TYPES[extent.dtype]
-        elements = math.prod(extent.shape)
-        row = extent.shape[-1] if extent.shape else 1
-        must(elements == 0 or row % block_elements == 0, "a tensor whose rows are not whole blocks")
-        must(
-            elements // block_elements * block_bytes == extent.decoded_bytes,
-            "a tensor whose blocks do not give its bytes",
-        )
-
-
 def parse_extent(cursor, earlier, index_offset):
     kind, is_tensor, decoded_bytes = cursor.uint(1), cursor.uint(1), cursor.uint(8)
     must(is_tensor <= 1, "is_tensor must be 0 or 1")
@@ -434,11 +417,6 @@ def parse_index(body, index_offset, is_tree, is_lossy, is_shared, is_patch):
     if is_tree:
         check_tree(files)
     return files, table
-
-
-def chunk_bytes_of(dtype):
-    """1.4: what a tensor's dtype fixes."""
-    return 1 << 20 if not 0 < dtype < len(DTYPES) else max(DTYPES[dtype][1] // 8, 1) << 18
 
 
 class Archive:

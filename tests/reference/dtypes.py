@@ -1,5 +1,9 @@
 """The dtypes of docs/format.md section 4."""
 
+import math
+
+from cursor import must
+
 # 4. Dtypes: name and bits, by number.
 DTYPES = [
     ("opaque", 8),
@@ -56,3 +60,24 @@ BLOCK_TYPES = {
     104: ("GGML_NVFP4", 64, 36),
     105: ("GGML_Q1_0", 128, 18),
 }
+
+
+def check_tensor_bytes(extent):
+    """4: the bytes of a tensor of a known dtype are those of its shape."""
+    if 0 < extent.dtype < len(DTYPES):
+        bits = DTYPES[extent.dtype][1] * math.prod(extent.shape)
+        must(bits == 8 * extent.decoded_bytes, "a tensor whose shape does not give its bytes")
+    elif extent.dtype in BLOCK_TYPES:
+        _, block_elements, block_bytes = BLOCK_TYPES[extent.dtype]
+        elements = math.prod(extent.shape)
+        row = extent.shape[-1] if extent.shape else 1
+        must(elements == 0 or row % block_elements == 0, "a tensor whose rows are not whole blocks")
+        must(
+            elements // block_elements * block_bytes == extent.decoded_bytes,
+            "a tensor whose blocks do not give its bytes",
+        )
+
+
+def chunk_bytes_of(dtype):
+    """1.4: what a tensor's dtype fixes."""
+    return 1 << 20 if not 0 < dtype < len(DTYPES) else max(DTYPES[dtype][1] // 8, 1) << 18
