@@ -104,7 +104,7 @@ inline Result<IndexExtent> WriteLossyPatch(ArchiveWriter& writer, const LossyPat
 inline Result<Sample> MakeLossyPatches(const std::string& name) {
   const LossyPatchTensor kTensors[] = {{DType::kF32, 70, 100, {DeltaMethod::kUniform, 1e-3F, 0}},
                                        {DType::kF32, 70, 100, {DeltaMethod::kUniform, 1e-6F, 0}},
-                                       {DType::kF16, 600, 500, {DeltaMethod::kUniform, 3e-3F, 0}},
+                                       {DType::kF16, 600, 500, {DeltaMethod::kUniform, 3e-2F, 0}},
                                        {DType::kBF16, 1, 300, {DeltaMethod::kUniform, 1e-3F, 0}},
                                        {DType::kF32, 50, 90, {DeltaMethod::kInt4, 0, 0.02}},
                                        {DType::kBF16, 60, 90, {DeltaMethod::kSparse, 0, 0.1}},
@@ -119,8 +119,9 @@ inline Result<Sample> MakeLossyPatches(const std::string& name) {
   std::vector<IndexExtent> extents;
   Random random(1);
   for (const LossyPatchTensor& tensor : kTensors) {
-    std::vector<std::byte> base =
-        MakeTensor(tensor.dtype, tensor.row_count, tensor.column_count, Pattern::kSpecials, random);
+    // That of several chunks would make a large file.
+    const Pattern pattern = tensor.row_count > 100 ? Pattern::kConstant : Pattern::kSpecials;
+    std::vector<std::byte> base = MakeTensor(tensor.dtype, tensor.row_count, tensor.column_count, pattern, random);
     std::vector<std::byte> moved = base;
     std::vector<int32_t> steps(tensor.row_count * tensor.column_count);
     for (int32_t& step : steps) step = static_cast<int32_t>(1000 * random.Gaussian());
