@@ -68,7 +68,8 @@ Complaint CheckRemoval(const Arguments& arguments) {
   if (arguments.keep) return UsageError{"--rm and -k exclude each other"};
   if (!arguments.verify) return UsageError{"--rm and --no-verify exclude each other"};
   if (arguments.lossy.enabled() || !arguments.strip.empty()) {
-    return UsageError{"--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
+    return UsageError{
+        "--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
   }
   return std::nullopt;
 }
@@ -163,7 +164,8 @@ std::variant<Arguments, UsageError> CheckArguments(Arguments arguments) {
     if (arguments.members.empty() && !arguments.salvage)
       return UsageError{"extract needs the names of what to take out"};
   }
-  for (auto check : {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckBases, CheckMemory}) {
+  for (auto check :
+       {CheckFiles, CheckOutput, CheckStreams, CheckRemoval, CheckVerify, CheckBases, CheckMemory, CheckLineage}) {
     if (Complaint complaint = check(arguments); complaint.has_value()) return *complaint;
   }
   return arguments;

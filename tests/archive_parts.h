@@ -195,8 +195,33 @@ struct Decoded {
   std::vector<std::string> damage;
 };
 
-inline Result<Decoded> DecodeOnly(const ByteSource& source) {
+/// The rows of a base table, one behind the other in memory that must outlive it.
+class RowsInMemory final : public BaseContent {
+ public:
+  RowsInMemory(const BaseTable& table, ByteSpan bytes) : bytes_(bytes) {
+    uint64_t begin = 0;
+    for (const BaseRow& row : table.rows) {
+      begins_.push_back(begin);
+      begin += row.size_bytes;
+    }
+  }
+  Status Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch&) const override {
+    return MemorySource(bytes_).ReadAt(begins_.at(static_cast<size_t>(row)) + begin, target);
+  }
+
+ private:
+  ByteSpan bytes_;
+  std::vector<uint64_t> begins_;
+};
+
+inline Result<ArchiveReader> OpenWithBase(const ByteSource& source, ByteSpan base) {
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(source));
+  if (!base.empty()) reader.set_base(std::make_shared<RowsInMemory>(*reader.base_table(), base));
+  return reader;
+}
+
+inline Result<Decoded> DecodeOnly(const ByteSource& source, ByteSpan base = {}) {
+  FLYWEIGHT_ASSIGN(ArchiveReader reader, OpenWithBase(source, base));
   Decoded decoded;
   decoded.damage = reader.damage();
   CodecScratch scratch;
@@ -217,8 +242,8 @@ inline Result<Decoded> DecodeOnly(const ByteSource& source) {
 
 /// The same, and the stored bytes of every chunk compared with their checksum, which decoding alone does not look at
 /// where the decoded bytes are right.
-inline Result<Decoded> DecodeAll(const ByteSource& source) {
-  FLYWEIGHT_ASSIGN(Decoded decoded, DecodeOnly(source));
+inline Result<Decoded> DecodeAll(const ByteSource& source, ByteSpan base = {}) {
+  FLYWEIGHT_ASSIGN(Decoded decoded, DecodeOnly(source, base));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(source));
   for (const IndexFile& file : reader.index().files) {
     for (const IndexExtent& extent : file.extents) {
@@ -230,7 +255,9 @@ inline Result<Decoded> DecodeAll(const ByteSource& source) {
   return decoded;
 }
 
-inline Result<Decoded> DecodeAll(const Bytes& archive) { return DecodeAll(MemorySource(archive)); }
+inline Result<Decoded> DecodeAll(const Bytes& archive, ByteSpan base = {}) {
+  return DecodeAll(MemorySource(archive), base);
+}
 
 /// Writes a record through the archive writer.
 inline Result<ArchiveWriter::RecordPlace> Write(ArchiveWriter& writer, const StoredRecord& record) {

@@ -20,6 +20,14 @@ Bytes ReadFile(const std::filesystem::path& path) {
   return Copy(std::as_bytes(std::span(chars)));
 }
 
+nlohmann::json Manifest();
+
+/// The bytes of the rows of a patch's base table; nothing for other archives.
+Bytes BaseOf(const std::string& name) {
+  nlohmann::json manifest = Manifest()[name];
+  return manifest.contains("base") ? ReadFile(GoldenFolder() / manifest["base"].get<std::string>()) : Bytes();
+}
+
 nlohmann::json Manifest() {
   std::ifstream in(GoldenFolder() / "manifest.json");
   return nlohmann::json::parse(in);
@@ -41,6 +49,8 @@ Digest TreeDigest(const ArchiveReader& reader, const IndexExtent& extent, ByteSp
     auto record = reader.OpenRecordOf(holder);
     EXPECT_TRUE(record.ok());
     chunk_bytes = record.value().head.chunk_bytes;
+  } else if (holder.is_made_of_others()) {
+    chunk_bytes = ChunkBytesFor(extent.dtype);
   }
   for (size_t begin = 0; begin < content.size(); begin += chunk_bytes) {
     tree.Update(Sha256(content.subspan(begin, std::min<size_t>(chunk_bytes, content.size() - begin))));
@@ -57,9 +67,10 @@ TEST_P(Golden, IsTheFileThatWasMade) {
 
 TEST_P(Golden, DecodesToItsContent) {
   Bytes archive = ReadFile(GoldenFolder() / GetParam());
+  Bytes base = BaseOf(GetParam());
   nlohmann::json files = Manifest()[GetParam()]["files"];
   for (bool in_memory : {true, false}) {
-    auto decoded = in_memory ? DecodeAll(MemorySource(archive)) : DecodeAll(CopyingSource(archive));
+    auto decoded = in_memory ? DecodeAll(MemorySource(archive), base) : DecodeAll(CopyingSource(archive), base);
     ASSERT_TRUE(decoded.ok()) << decoded.error().message;
     EXPECT_TRUE(decoded.value().damage.empty());
     ASSERT_EQ(decoded.value().files.size(), files.size());
@@ -73,7 +84,8 @@ TEST_P(Golden, DecodesToItsContent) {
 TEST_P(Golden, HasTheDigestsOfItsIndex) {
   Bytes archive = ReadFile(GoldenFolder() / GetParam());
   MemorySource source(archive);
-  auto reader = ArchiveReader::Open(source);
+  Bytes base = BaseOf(GetParam());
+  auto reader = OpenWithBase(source, base);
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   CodecScratch scratch;
   for (const IndexFile& file : reader.value().index().files) {
@@ -96,7 +108,8 @@ TEST_P(Golden, HasTheDigestsOfItsIndex) {
 TEST_P(Golden, AnyRangeIsThatOfTheWhole) {
   Bytes archive = ReadFile(GoldenFolder() / GetParam());
   MemorySource source(archive);
-  auto reader = ArchiveReader::Open(source);
+  Bytes base = BaseOf(GetParam());
+  auto reader = OpenWithBase(source, base);
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   CodecScratch scratch;
   for (const IndexFile& file : reader.value().index().files) {

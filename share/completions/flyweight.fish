@@ -1,6 +1,6 @@
 # Completion of flyweight for fish.
 
-set -l verbs compress decompress apply extract list ls info peek stat verify test scan bench migrate repair convert help
+set -l verbs compress decompress apply extract list ls info peek stat verify test scan bench diff rebase prune migrate repair convert help
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l writes "__fish_seen_subcommand_from compress convert; or $none"
 set -l levels "__fish_seen_subcommand_from compress convert migrate; or $none"
@@ -15,6 +15,9 @@ complete -c flyweight -n $none -a stat -d 'tensors with bits a weight and digest
 complete -c flyweight -n $none -a verify -d 'check every byte'
 complete -c flyweight -n $none -a scan -d 'how small each level would make it, and why'
 complete -c flyweight -n $none -a bench -d 'levels and zstd on your file'
+complete -c flyweight -n $none -a diff -d 'what changed between two models'
+complete -c flyweight -n $none -a rebase -d 'make one patch of several, or move it'
+complete -c flyweight -n $none -a prune -d 'remove versions that nothing needs'
 complete -c flyweight -n $none -a migrate -d 'encode anew'
 complete -c flyweight -n $none -a repair -d 'mend a damaged archive'
 complete -c flyweight -n $none -a convert -d 'compress, or decompress'
@@ -49,12 +52,20 @@ complete -c flyweight -n $writes -l ecc -d '5% parity'
 complete -c flyweight -n $writes -l lossy -x -a 'fp16 bf16 int8 int4' -d 'smaller, not the same values'
 complete -c flyweight -n $writes -l lossy-delta -x -a 'error=0.05 strategy=int4 strategy=sparse strategy=one_bit' -d 'a smaller patch, nearly the same values'
 complete -c flyweight -l base -r -d 'what a patch stands on'
+complete -c flyweight -l base-dir -r -d 'where bases are'
+complete -c flyweight -n $writes -l auto-base -d 'look for the base'
+complete -c flyweight -n $writes -l sequence -d 'versions of a model'
+complete -c flyweight -n $writes -l key-every -x -d 'versions from one that is whole to the next'
+complete -c flyweight -n '__fish_seen_subcommand_from list ls info peek' -l lineage -d 'which patches stand on what'
+complete -c flyweight -n '__fish_seen_subcommand_from diff' -l patch -r -d 'write what changed'
+complete -c flyweight -n '__fish_seen_subcommand_from rebase' -l onto -r -d 'the new base'
+complete -c flyweight -n '__fish_seen_subcommand_from prune' -l keep-last -x -d 'how many'
 complete -c flyweight -n $writes -l no-verify -d 'do not read the archive back'
 complete -c flyweight -l dry-run -d 'say what would be done'
 complete -c flyweight -l max-output -x -d 'refuse more than SIZE'
 complete -c flyweight -l max-memory -x -d 'fail rather than take more memory'
 complete -c flyweight -n '__fish_seen_subcommand_from decompress extract' -l salvage -d 'restore what can be'
-complete -c flyweight -n '__fish_seen_subcommand_from list ls stat' -l tensor -x -d 'only tensors that match'
+complete -c flyweight -n '__fish_seen_subcommand_from list ls stat diff' -l tensor -x -d 'only tensors that match'
 complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l fast -d 'check what is stored'
 complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l sample -x -d 'decode a part of the chunks'
 complete -c flyweight -n '__fish_seen_subcommand_from verify test' -l strict -d 'warn of lossy archives'

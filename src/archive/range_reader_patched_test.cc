@@ -3,8 +3,7 @@
 #include <map>
 
 #include "archive/range_reader.h"
-#include "archive_parts.h"
-#include "codec/patch_record.h"
+#include "patch_archive.h"
 #include "support/random.h"
 #include "support/weights.h"
 
@@ -24,101 +23,6 @@ Bytes Moved(Bytes words, uint64_t seed) {
   for (size_t at = 0; at + 1 < words.size(); at += 2 * (1 + random.Below(20))) words[at] ^= std::byte{3};
   return words;
 }
-
-/// The bytes of rows in memory.
-class MemoryBase final : public BaseContent {
- public:
-  explicit MemoryBase(std::vector<Bytes> rows) : rows_(std::move(rows)) {}
-  Status Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch&) const override {
-    std::copy_n(rows_.at(static_cast<size_t>(row)).begin() + static_cast<ptrdiff_t>(begin), target.size(),
-                target.begin());
-    return Status::Ok();
-  }
-
- private:
-  std::vector<Bytes> rows_;
-};
-
-/// An archive of patches that is made step by step. Every extent is a BF16 tensor.
-class PatchArchive {
- public:
-  PatchArchive() { EXPECT_TRUE(writer_.Begin({.required_features = wire::kFeaturePatches}).ok()); }
-
-  /// Adds a record of its own.
-  size_t AddWhole(const Bytes& content) {
-    MemorySource source(content);
-    Result<RecordPlan> plan = PlanRecord(source, 0, content.size(), DType::kBF16, {}, Level::kBalanced, scratch_);
-    return Write(content, plan.value(), [&](uint64_t chunk, ByteSpan bytes, MutableByteSpan frame) {
-      return EncodeFrame(plan.value(), chunk, bytes, frame, scratch_);
-    });
-  }
-
-  /// Adds a patch on an extent, or on a row of the base table where `row` is set.
-  size_t AddPatch(const Bytes& content, const Bytes& base, size_t extent, std::optional<uint64_t> row = {}) {
-    MemorySource source(content);
-    MemorySource base_source(base);
-    Result<PatchPlan> plan = PlanPatchRecord(source, 0, content.size(), DType::kBF16, {}, base_source, 0, base.size(),
-                                             DType::kBF16, Level::kBalanced, scratch_);
-    EXPECT_TRUE(plan.ok() && plan.value().estimated_bytes != kNoPatchBytes);
-    const RecordPlan& record = plan.value().record;
-    size_t number = Write(content, record, [&](uint64_t chunk, ByteSpan bytes, MutableByteSpan frame) {
-      BaseRange range = BaseRangeOf(record.head, chunk);
-      ByteSpan part = ByteSpan(base).subspan(range.begin_bytes, range.size_bytes);
-      return EncodePatchFrame(record, chunk, bytes, part, frame, scratch_);
-    });
-    IndexExtent& added = extents_[number];
-    added.place = PlaceKind::kPatched;
-    added.base_is_outside = row.has_value();
-    added.base_number = row.value_or(extent);
-    bool on_patch = !row.has_value() && extents_[extent].place == PlaceKind::kPatched;
-    added.patch_depth = on_patch ? extents_[extent].patch_depth + 1 : 1;
-    return number;
-  }
-
-  size_t Add(IndexExtent extent) {
-    extents_.push_back(std::move(extent));
-    return extents_.size() - 1;
-  }
-
-  void AddRow(const Bytes& content) {
-    table_.rows.push_back({false, "row", DType::kOpaque, {}, content.size(), Sha256(content), Xxh3(content)});
-  }
-
-  Bytes Finish() {
-    ArchiveIndex index;
-    index.files.push_back(FileOf("patches", extents_));
-    index.base = table_;
-    EXPECT_TRUE(writer_.Finish(index).ok());
-    return sink_.bytes();
-  }
-
- private:
-  template <typename Encode>
-  size_t Write(const Bytes& content, const RecordPlan& plan, const Encode& encode) {
-    EXPECT_TRUE(writer_.BeginRecord(plan).ok());
-    Bytes frame(FrameBound(plan.head.chunk_bytes));
-    for (uint64_t i = 0; i < plan.head.chunk_count; ++i) {
-      ByteSpan chunk =
-          ByteSpan(content).subspan(i * plan.head.chunk_bytes, static_cast<size_t>(plan.head.ChunkDecodedBytes(i)));
-      ChunkEntry entry = encode(i, chunk, MutableByteSpan(frame));
-      EXPECT_TRUE(writer_.AppendFrame(ByteSpan(frame).first(entry.frame_bytes), entry).ok());
-    }
-    ArchiveWriter::RecordPlace place = writer_.EndRecord().value();
-    IndexExtent extent = AsTensor({}, "t" + std::to_string(extents_.size()), DType::kBF16, {content.size() / 2});
-    extent.place = PlaceKind::kRecord;
-    extent.decoded_bytes = content.size();
-    extent.record_offset = place.offset;
-    extent.record_bytes = place.record_bytes;
-    extent.record_check = place.record_check;
-    return Add(std::move(extent));
-  }
-
-  MemorySink sink_;
-  ArchiveWriter writer_{sink_};
-  CodecScratch scratch_;
-  std::vector<IndexExtent> extents_;
-  BaseTable table_;
-};
 
 /// Reads an extent whole and in ranges that begin and end anywhere.
 void ExpectContent(const ArchiveReader& reader, size_t number, const Bytes& expected) {
@@ -144,12 +48,12 @@ constexpr uint64_t kThreeChunks = (uint64_t{3} << 18) - 1000;
 TEST(PatchedRange, GoesThroughPatchesOnPatches) {
   PatchArchive archive;
   std::vector<Bytes> versions = {Weights(kThreeChunks, 1)};
-  archive.AddWhole(versions[0]);
+  archive.AddWhole(DType::kBF16, versions[0]);
   for (size_t i = 1; i < 20; ++i) {
     versions.push_back(Moved(versions.back(), i));
-    archive.AddPatch(versions[i], versions[i - 1], i - 1);
+    archive.AddPatch(DType::kBF16, versions[i], DType::kBF16, versions[i - 1], false, i - 1);
   }
-  Bytes bytes = archive.Finish();
+  Bytes bytes = archive.Finish("versions").archive;
   for (bool in_memory : {true, false}) {
     MemorySource memory(bytes);
     CopyingSource copying(bytes);
@@ -175,12 +79,12 @@ TEST(PatchedRange, GoesThroughVersionsThatGrowAndShrink) {
     size_t last = versions.size();
     versions.push_back(version);
     if (last == 0) {
-      archive.AddWhole(version);
+      archive.AddWhole(DType::kBF16, version);
     } else {
-      archive.AddPatch(version, versions[last - 1], last - 1);
+      archive.AddPatch(DType::kBF16, version, DType::kBF16, versions[last - 1], false, last - 1);
     }
   }
-  Bytes bytes = archive.Finish();
+  Bytes bytes = archive.Finish("versions").archive;
   MemorySource source(bytes);
   Result<ArchiveReader> reader = ArchiveReader::Open(source);
   ASSERT_TRUE(reader.ok()) << reader.error().message;
@@ -191,29 +95,27 @@ TEST(PatchedRange, StandsOnWhateverHoldsItsBase) {
   PatchArchive archive;
   Bytes outer = Weights(400000, 1);
   Bytes small = Weights(20, 2);
-  archive.AddRow(Weights(10, 3));
-  archive.AddRow(outer);
+  archive.AddRow(DType::kBF16, Weights(10, 3));
+  archive.AddRow(DType::kBF16, outer);
   Bytes first = Moved(outer, 4);
   Bytes second = Moved(first, 5);
   Bytes third = Moved(outer, 6);
-  size_t on_row = archive.AddPatch(first, outer, 0, 1);
-  size_t on_patch = archive.AddPatch(second, first, on_row);
-  IndexExtent as_base = AsTensor({}, "b", DType::kBF16, {400000});
-  as_base.place = PlaceKind::kBase;
-  as_base.base_number = 1;
-  as_base.decoded_bytes = outer.size();
-  size_t base = archive.Add(as_base);
-  size_t on_base = archive.AddPatch(third, outer, base);
-  size_t same = archive.Add(SameExtent(on_patch, second.size()));
-  size_t as_inline = archive.Add(InlineExtent(small));
+  size_t on_row = archive.AddPatch(DType::kBF16, first, DType::kBF16, outer, true, 1);
+  size_t on_patch = archive.AddPatch(DType::kBF16, second, DType::kBF16, first, false, on_row);
+  size_t base = archive.AddOfBase(DType::kBF16, outer, 1);
+  size_t on_base = archive.AddPatch(DType::kBF16, third, DType::kBF16, outer, false, base);
+  size_t same = archive.Add(SameExtent(on_patch, second.size()), second);
+  size_t as_inline = archive.Add(InlineExtent(small), small);
   Bytes moved = Moved(small, 7);
-  size_t on_inline = archive.AddPatch(moved, small, as_inline);
-  Bytes bytes = archive.Finish();
+  size_t on_inline = archive.AddPatch(DType::kBF16, moved, DType::kBF16, small, false, as_inline);
+  Bytes bytes = archive.Finish("versions").archive;
   MemorySource source(bytes);
   Result<ArchiveReader> reader = ArchiveReader::Open(source);
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   EXPECT_TRUE(reader.value().needs_base());
-  reader.value().set_base(std::make_shared<MemoryBase>(std::vector<Bytes>{Weights(10, 3), outer}));
+  Bytes rows = Weights(10, 3);
+  rows.insert(rows.end(), outer.begin(), outer.end());
+  reader.value().set_base(std::make_shared<RowsInMemory>(*reader.value().base_table(), rows));
   const std::map<size_t, Bytes> expected = {{on_row, first},  {on_patch, second}, {base, outer},
                                             {on_base, third}, {same, second},     {on_inline, moved}};
   for (const auto& [number, content] : expected) ExpectContent(reader.value(), number, content);
@@ -222,9 +124,9 @@ TEST(PatchedRange, StandsOnWhateverHoldsItsBase) {
 TEST(PatchedRange, SaysThatTheBaseIsMissingOrAnother) {
   PatchArchive archive;
   Bytes outer = Weights(1000, 1);
-  archive.AddRow(outer);
-  size_t number = archive.AddPatch(Moved(outer, 2), outer, 0, 0);
-  Bytes bytes = archive.Finish();
+  archive.AddRow(DType::kBF16, outer);
+  size_t number = archive.AddPatch(DType::kBF16, Moved(outer, 2), DType::kBF16, outer, true, 0);
+  Bytes bytes = archive.Finish("versions").archive;
   MemorySource source(bytes);
   Result<ArchiveReader> reader = ArchiveReader::Open(source);
   ASSERT_TRUE(reader.ok());
@@ -236,7 +138,7 @@ TEST(PatchedRange, SaysThatTheBaseIsMissingOrAnother) {
   EXPECT_EQ(status.error().code, ErrorCode::kBaseMismatch);
   Bytes other = outer;
   other[500] ^= std::byte{1};
-  reader.value().set_base(std::make_shared<MemoryBase>(std::vector<Bytes>{other}));
+  reader.value().set_base(std::make_shared<RowsInMemory>(*reader.value().base_table(), other));
   status = reader.value().DecodeRange(extent, 0, target, scratch);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kBaseMismatch) << status.error().message;
@@ -245,15 +147,15 @@ TEST(PatchedRange, SaysThatTheBaseIsMissingOrAnother) {
 TEST(PatchedRange, TellsWhatIsLost) {
   PatchArchive archive;
   Bytes outer = Weights(kThreeChunks, 1);
-  archive.AddRow(outer);
-  size_t number = archive.AddPatch(Moved(outer, 2), outer, 0, 0);
-  Bytes bytes = archive.Finish();
+  archive.AddRow(DType::kBF16, outer);
+  size_t number = archive.AddPatch(DType::kBF16, Moved(outer, 2), DType::kBF16, outer, true, 0);
+  Bytes bytes = archive.Finish("versions").archive;
   Bytes other = outer;
   other[600000] ^= std::byte{1};  // in the second chunk
   MemorySource source(bytes);
   Result<ArchiveReader> reader = ArchiveReader::Open(source);
   ASSERT_TRUE(reader.ok());
-  reader.value().set_base(std::make_shared<MemoryBase>(std::vector<Bytes>{other}));
+  reader.value().set_base(std::make_shared<RowsInMemory>(*reader.value().base_table(), other));
   const IndexExtent& extent = reader.value().index().files[0].extents[number];
   CodecScratch scratch;
   Bytes target(extent.decoded_bytes);
@@ -270,10 +172,10 @@ TEST(PatchedRange, TellsWhatIsLost) {
 TEST(PatchedRange, RefusesARecordThatIsNoPatchOrAPatchOfAnotherBase) {
   Bytes first = Weights(1000, 1);
   PatchArchive archive;
-  size_t whole = archive.AddWhole(first);
-  size_t patched = archive.AddPatch(Moved(first, 2), first, whole);
-  size_t other = archive.AddWhole(Weights(999, 3));
-  Bytes bytes = archive.Finish();
+  size_t whole = archive.AddWhole(DType::kBF16, first);
+  size_t patched = archive.AddPatch(DType::kBF16, Moved(first, 2), DType::kBF16, first, false, whole);
+  size_t other = archive.AddWhole(DType::kBF16, Weights(999, 3));
+  Bytes bytes = archive.Finish("versions").archive;
   MemorySource source(bytes);
   Result<ArchiveReader> reader = ArchiveReader::Open(source);
   ASSERT_TRUE(reader.ok());

@@ -113,6 +113,12 @@ Result<std::shared_ptr<Model>> OpenBase(const CompressOptions& options) {
   return WithContext(model.take_error(), hint);
 }
 
+/// That the base changed, where it did; else what went wrong.
+Error Explain(const std::shared_ptr<Model>& base, Error error) {
+  Status status = base == nullptr ? Status::Ok() : base->CheckUnchanged();
+  return status.ok() ? std::move(error) : status.take_error();
+}
+
 /// Encodes to `output` where there is one, else to `stream`, and fills in what the summary says. Returns the hash of
 /// the index.
 Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputFile* output, ByteSink& stream,
@@ -167,7 +173,8 @@ Result<CompressSummary> CompressToStream(const std::vector<std::string>& sources
   ProgressMeter progress(options.progress, input->source_bytes());
   DescriptorSink sink(STDOUT_FILENO, "standard output");
   CompressSummary summary;
-  FLYWEIGHT_TRY(Encode({*input, base, pool, progress}, options, nullptr, sink, summary));
+  Result<uint64_t> encoded = Encode({*input, base, pool, progress}, options, nullptr, sink, summary);
+  if (!encoded.ok()) return Explain(base, encoded.take_error());
   FLYWEIGHT_TRY(input->CheckUnchanged());
   return summary;
 }
@@ -199,12 +206,14 @@ Result<CompressSummary> CompressToFile(const std::vector<std::string>& sources, 
   ThreadPool pool(UsefulThreadCount(options.thread_count, input->source_bytes()));
   ProgressMeter progress(options.progress, input->source_bytes() * (options.verify ? 2 : 1));
   CompressSummary summary;
-  FLYWEIGHT_ASSIGN(uint64_t index_hash,
-                   Encode({*input, base, pool, progress}, options, output.get(), *output, summary));
+  Result<uint64_t> index_hash = Encode({*input, base, pool, progress}, options, output.get(), *output, summary);
+  if (!index_hash.ok()) return Explain(base, index_hash.take_error());
   FLYWEIGHT_TRY(output->Sync());
   if (options.verify) {
     FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, output->ReadBack());
-    FLYWEIGHT_TRY(CompareWithSource(*written, {input->contents(), index_hash, base, target}, pool, progress));
+    Status compared =
+        CompareWithSource(*written, {input->contents(), index_hash.value(), base, target}, pool, progress);
+    if (!compared.ok()) return Explain(base, compared.take_error());
     if (base != nullptr) FLYWEIGHT_TRY(base->CheckUnchanged());
   }
   FLYWEIGHT_TRY(input->CheckUnchanged());
@@ -225,6 +234,20 @@ Status KeepEarlierArchive(const std::string& target, const CompressOptions& opti
                "'" + target +
                    "' exists and may be the only copy of what it holds, so it is not replaced where "
                    "sources are removed; rename it first"};
+}
+
+/// A patch must not take the place of what it stands on.
+Status KeepBases(const std::string& target, const CompressOptions& options) {
+  struct stat of_target;
+  if (target == kStreamPath || stat(target.c_str(), &of_target) != 0) return Status::Ok();
+  for (const std::string& base : options.bases) {
+    struct stat of_base;
+    bool is_same =
+        stat(base.c_str(), &of_base) == 0 && of_base.st_dev == of_target.st_dev && of_base.st_ino == of_target.st_ino;
+    if (!is_same) continue;
+    return Error{ErrorCode::kInvalidArgument, 0, "'" + base + "' is what the patch stands on, so it is not replaced"};
+  }
+  return Status::Ok();
 }
 
 /// What was asked for and cannot be.
@@ -275,6 +298,7 @@ Result<CompressSummary> Compress(const std::vector<std::string>& sources, const 
   return Guarded([&]() -> Result<CompressSummary> {
     FLYWEIGHT_TRY(CheckOptions(sources.size(), target, options));
     FLYWEIGHT_TRY(KeepEarlierArchive(target, options));
+    FLYWEIGHT_TRY(KeepBases(target, options));
     // A source of which something was left out is not removed.
     std::atomic<uint64_t> notice_count = 0;
     CompressOptions counting = options;

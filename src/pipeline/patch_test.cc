@@ -242,6 +242,36 @@ TEST_F(Patch, RefusesWhatMakesNoSense) {
   EXPECT_EQ(directory_.Names().size(), 3U);
 }
 
+TEST_F(Patch, SaysThatItsBaseChangedMeanwhile) {
+  ASSERT_THAT(MakePatch(tune_, {base_}, Path("p.fly")), IsOk());
+  std::vector<std::string> before = directory_.Names();
+  bool is_changed = false;
+  auto change = [&](const Progress&) {
+    if (!is_changed) WriteFile(base_, BuildSafetensors(BaseTensors(9)));
+    is_changed = true;
+  };
+  CompressOptions compress;
+  compress.bases = {base_};
+  compress.progress = change;
+  EXPECT_THAT(CompressFile(tune_, Path("q.fly"), compress), FailsWith(ErrorCode::kSourceChanged));
+  EXPECT_TRUE(is_changed);
+  WriteFile(base_, BuildSafetensors(BaseTensors()));
+  is_changed = false;
+  DecompressOptions decompress;
+  decompress.bases = {base_};
+  decompress.progress = change;
+  EXPECT_THAT(DecompressFile(Path("p.fly"), Path("out"), decompress), FailsWith(ErrorCode::kSourceChanged));
+  EXPECT_TRUE(is_changed);
+  EXPECT_EQ(directory_.Names(), before);
+}
+
+TEST_F(Patch, DoesNotReplaceItsBase) {
+  ASSERT_THAT(CompressFile(base_, Path("base.fly"), {}), IsOk());
+  Bytes before = ReadFile(Path("base.fly"));
+  EXPECT_THAT(MakePatch(tune_, {Path("base.fly")}, Path("base.fly")), FailsWith(ErrorCode::kInvalidArgument));
+  EXPECT_TRUE(ReadFile(Path("base.fly")) == before);
+}
+
 TEST_F(Patch, SaysThatItsBaseIsMissing) {
   ASSERT_THAT(MakePatch(tune_, {base_}, Path("p.fly")), IsOk());
   Result<DecompressSummary> restored = DecompressFile(Path("p.fly"), Path("out"), {});

@@ -571,6 +571,8 @@ def scaled_flags():
         codes, scales, flags=2, zero=7, minus_zero=15, width=1, shift=13, base=base, group=16, first=16
     )
     archive.record("F32", 1024, [(words.tobytes(), 8, payload)], tensor=(b"packed scales", "F32", (1000,)))
+
+
 # Codec 6: context mixing ----------------------------------------------------------------------------------------------
 
 CODECS_OF_0_3 = 1 << 4

@@ -13,6 +13,8 @@
 #include "lossy/error_sums.h"
 #include "lossy/lossy_report.h"
 #include "lossy/quantise.h"
+#include "lossy_patch_sample.h"
+#include "patch_archive.h"
 #include "support/block_weights.h"
 #include "support/weights.h"
 
@@ -255,14 +257,59 @@ Result<std::vector<std::pair<std::string, Bytes>>> ParityArchives() {
                                                     {"encoded_parity_codewords", codewords}};
 }
 
+/// A fine-tune of `base`: most elements move by little, as the words of their width do.
+Bytes Tuned(const Bytes& base, size_t width, uint64_t stride, uint64_t seed) {
+  Bytes tuned = base;
+  Random random(seed);
+  for (size_t at = 0; at + width <= tuned.size(); at += width * (1 + random.Below(2 * stride - 1))) {
+    uint64_t word = 0;
+    std::memcpy(&word, tuned.data() + at, width);
+    word += 1 + random.Below(6);
+    std::memcpy(tuned.data() + at, &word, width);
+  }
+  return tuned;
+}
+
+/// Patches of every kind of dtype on rows of a base, on each other, on extents, and what is the base's. Returns the
+/// bytes of the rows too.
+std::pair<Sample, Bytes> PatchesOnABase() {
+  PatchArchive archive;
+  Bytes rows;
+  Random random(7);
+  std::vector<std::pair<DType, Bytes>> bases;
+  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32, DType::kF64, DType::kI32, DType::kU8, DType::kF8E4M3}) {
+    Bytes base = MakeTensor(dtype, 40, 150, Pattern::kWeights, random);
+    archive.AddRow(dtype, base);
+    rows.insert(rows.end(), base.begin(), base.end());
+    bases.emplace_back(dtype, std::move(base));
+  }
+  for (size_t row = 0; row < bases.size(); ++row) {
+    const auto& [dtype, base] = bases[row];
+    size_t width = static_cast<size_t>(Describe(dtype).bits) / 8;
+    Bytes dense = Tuned(base, width, 2, row);
+    Bytes sparse = Tuned(dense, width, 100, row + 50);
+    Bytes grown = sparse;
+    grown.insert(grown.end(), base.begin(), base.begin() + static_cast<ptrdiff_t>(width) * 500);
+    archive.AddOfBase(dtype, base, row);
+    size_t on_row = archive.AddPatch(dtype, dense, dtype, base, true, row);
+    size_t on_patch = archive.AddPatch(dtype, sparse, dtype, dense, false, on_row);
+    archive.AddPatch(dtype, grown, dtype, sparse, false, on_patch);
+    size_t whole = archive.AddWhole(dtype, dense);
+    archive.AddPatch(dtype, Bytes(dense.begin(), dense.end() - static_cast<ptrdiff_t>(width) * 700), dtype, dense,
+                     false, whole);
+  }
+  archive.table().name = "base";
+  return {archive.Finish("encoded_patches.bin"), rows};
+}
+
 using Path = std::filesystem::path;
 
 /// Writes one that is not there yet; `files` is what it must give.
 bool WriteGolden(const Path& folder, const std::string& name, const std::string& file_name, const Bytes& archive,
-                 const std::vector<Bytes>& files, nlohmann::json& manifest) {
+                 const std::vector<Bytes>& files, nlohmann::json& manifest, const Bytes& base = {}) {
   Path path = folder / (name + ".fly");
   if (std::filesystem::exists(path)) return true;
-  auto decoded = DecodeAll(archive);
+  auto decoded = DecodeAll(archive, base);
   if (!decoded.ok() || decoded.value().files != files) {
     std::fprintf(stderr, "%s: %s\n", name.c_str(),
                  decoded.ok() ? "decodes to other bytes" : decoded.error().message.c_str());
@@ -276,6 +323,11 @@ bool WriteGolden(const Path& folder, const std::string& name, const std::string&
   manifest[name + ".fly"] = {
       {"archive_sha256", ToHex(Sha256(archive))},
       {"files", {{{"name", file_name}, {"bytes", content.size()}, {"sha256", ToHex(Sha256(content))}}}}};
+  if (!base.empty()) {
+    manifest[name + ".fly"]["base"] = name + ".base";
+    std::ofstream(folder / (name + ".base"), std::ios::binary)
+        .write(reinterpret_cast<const char*>(base.data()), static_cast<std::streamsize>(base.size()));
+  }
   std::printf("%s.fly: %zu of %zu bytes\n", name.c_str(), archive.size(), content.size());
   return true;
 }
@@ -290,11 +342,21 @@ int Run() {
     if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
     if (!WriteGolden(folder, name, name + ".bin", sample.value().archive, sample.value().files, manifest)) return 1;
   }
+  if (!std::filesystem::exists(folder / "lossy_patches.fly")) {
+    auto sample = MakeLossyPatches("lossy_patches");
+    if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
+    const auto& [archive, files] = sample.value();
+    if (!WriteGolden(folder, "lossy_patches", "lossy_patches.bin", archive, files, manifest)) return 1;
+  }
   auto parity = ParityArchives();
   if (!parity.ok()) return std::fprintf(stderr, "%s\n", parity.error().message.c_str()), 1;
   for (const auto& [name, archive] : parity.value()) {
     auto decoded = DecodeAll(archive);
     if (!decoded.ok() || !WriteGolden(folder, name, "noise", archive, decoded.value().files, manifest)) return 1;
+  }
+  auto [patches, rows] = PatchesOnABase();
+  if (!WriteGolden(folder, "encoded_patches", "encoded_patches.bin", patches.archive, patches.files, manifest, rows)) {
+    return 1;
   }
   std::ofstream(folder / "manifest.json") << manifest.dump(1) << "\n";
   return 0;

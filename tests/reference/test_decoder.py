@@ -19,8 +19,8 @@ GOLDEN = sorted((HERE.parent / "golden").glob("v*/*.fly"))
 MANIFEST = {path.parent: json.loads((path.parent / "manifest.json").read_text()) for path in GOLDEN}
 
 
-def decode(data):
-    archive = Archive(data)
+def decode(data, base=b""):
+    archive = Archive(data, base)
     return [archive.decode_file(file) for file in archive.files], archive.damage
 
 
@@ -34,13 +34,16 @@ def test_golden_file_gives_its_content(path):
     expected = MANIFEST[path.parent][path.name]
     data = path.read_bytes()
     assert hashlib.sha256(data).hexdigest() == expected["archive_sha256"]
-    contents, damage = decode(data)
+    base = (path.parent / expected["base"]).read_bytes() if "base" in expected else b""
+    contents, damage = decode(data, base)
     assert damage == []
     assert [hashlib.sha256(content).hexdigest() for content in contents] == [
         file["sha256"] for file in expected["files"]
     ]
     assert [len(content) for content in contents] == [file["bytes"] for file in expected["files"]]
-    assert [file.name.decode("latin-1") for file in Archive(data).files] == [file["name"] for file in expected["files"]]
+    assert [file.name.decode("latin-1") for file in Archive(data, base).files] == [
+        file["name"] for file in expected["files"]
+    ]
 
 
 @pytest.mark.parametrize(
