@@ -127,7 +127,7 @@ class Record:
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
         self.patch = patch_side(cursor, self.element_bytes, DTYPES) if transform in (5, 6) else None
-        if self.patch is not None:
+        if transform == 5:
             patch_dense(cursor, self.patch, name)
         self.lossy_patch = lossy_patch_side(cursor, name) if transform == 6 else None
         must((self.patch is None) == (base is None), "a patch without a base, or a base of what is none")

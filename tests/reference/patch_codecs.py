@@ -116,7 +116,7 @@ def patch_side(cursor, element_bytes, dtypes):
 
 
 def patch_dense(cursor, side, dtype_name):
-    """What stands behind it."""
+    """What stands behind it in records with transform 5."""
     flag = cursor.uint(1)
     must(flag <= 1, "a patch with unknown side information")
     if flag:
