@@ -21,9 +21,14 @@ def dtypes() -> list[tuple[str, int]]:
 def dtype_name(name: str) -> str | None:
     """The dtype's name for any of its aliases."""
 
-def compress_paths(sources: list[bytes], target: bytes, bases: list[bytes], level: int, threads: int, overwrite: bool) -> dict[str, int]:
+def compress_paths(sources: list[bytes], target: bytes, bases: list[bytes], level: int, threads: int, overwrite: bool, lossy_delta: str = '') -> dict[str, int]:
     """
     Compresses files or directories into one archive; with bases, what changed against them.
+    """
+
+def list_archive(path: bytes) -> dict[str, object]:
+    """
+    What an archive's index says of it, of what it stands on and of its tensors.
     """
 
 def decompress_path(source: bytes, target: bytes, bases: list[bytes], threads: int, overwrite: bool) -> dict[str, int]:
