@@ -45,6 +45,9 @@ struct ApplyOptions {
   /// Compare everything with its checksums, the patch's bytes and the tensors', before the first byte is written. Else
   /// each chunk is compared just before it is written, which is faster and may end half way.
   bool check_first = true;
+  /// Compare each chunk with its checksum after it was written too. Without that a third less is read; what the
+  /// checksums of patch and tensors promise is then taken for granted.
+  bool check_result = true;
   bool only_targets = false;  ///< tensors of the patch that have no target are left out; else that is an error
 };
 

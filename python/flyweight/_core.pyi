@@ -161,7 +161,7 @@ class TensorPatch:
         (name, dtype, shape, bytes, stored bytes, needs base, base dtype, base shape, base bytes, can be done in place) of each tensor.
         """
 
-    def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, idempotent: bool, check_first: bool, only_targets: bool) -> tuple[int, int, int]:
+    def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, idempotent: bool, check_first: bool, check_result: bool, only_targets: bool) -> tuple[int, int, int]:
         """
         Changes targets in place. Returns how many chunks there are, were written, were done before.
         """
