@@ -69,7 +69,8 @@ constexpr std::array kLevelNames = {
 /// What CLI11 fills in.
 struct Flags {
   Arguments arguments;
-  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, lossy_delta, level_list;
+  std::string output, threads, part, max_output, max_memory, recovery, sample, from, pattern, lossy, lossy_delta,
+      level_list;
   bool decompress = false;
   bool test = false;
   bool list = false;

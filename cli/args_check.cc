@@ -68,7 +68,8 @@ Complaint CheckRemoval(const Arguments& arguments) {
   if (arguments.keep) return UsageError{"--rm and -k exclude each other"};
   if (!arguments.verify) return UsageError{"--rm and --no-verify exclude each other"};
   if (arguments.lossy.enabled() || !arguments.strip.empty()) {
-    return UsageError{"--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
+    return UsageError{
+        "--rm would leave no copy of what --lossy, --lossy-delta or --strip drops; remove the source yourself"};
   }
   return std::nullopt;
 }

@@ -373,7 +373,36 @@ void WriteTorchSeeds(const std::filesystem::path& corpus) {
   for (const auto& [name, file] : ZipSeeds()) zip.Add(name, AsBytes(file));
 }
 
+/// What fuzz/patch_fuzz.cc makes pairs of: floats and others, bases of another size or type, few and many changes, and
+/// some bytes to change.
+void WritePatchSeeds(const std::filesystem::path& corpus) {
+  SeedFolder patch(corpus, "patch");
+  const DType dtypes[] = {DType::kBF16, DType::kF16, DType::kF32, DType::kC64, DType::kF64, DType::kU8, DType::kF8E4M3};
+  for (DType dtype : dtypes) {
+    for (uint8_t density : {0, 1, 60}) {
+      for (int16_t surplus : {0, -900}) {
+        ByteWriter writer;
+        writer.Write(static_cast<uint8_t>(dtype));
+        writer.Write(uint8_t{0});
+        writer.Write(uint8_t{95});
+        writer.Write(uint16_t{9000});
+        writer.Write(surplus);
+        writer.Write(density);
+        writer.Write(uint8_t{6});
+        for (uint8_t which : {1, 2, 0}) {
+          writer.Write(which);
+          writer.Write(static_cast<uint16_t>(977 * which + density));
+          writer.Write(uint8_t{16});
+        }
+        const std::string name = std::string(Describe(dtype).name) + "_" + std::to_string(density);
+        patch.Add(name + (surplus == 0 ? "" : "_short"), writer.bytes());
+      }
+    }
+  }
+}
+
 void WriteSeeds(const std::filesystem::path& corpus) {
+  WritePatchSeeds(corpus);
   WriteTorchSeeds(corpus);
   SeedFolder record(corpus, "record");
   SeedFolder record_roundtrip(corpus, "record_roundtrip");

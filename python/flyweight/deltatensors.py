@@ -257,7 +257,7 @@ def _weights(folder: Path) -> list[Path]:
     path = pathlib.Path(folder)
     if not path.is_dir():
         return [path]
-    found: list[Path] = sorted(path.glob("*.safetensors"))
+    found: list[Path] = [*sorted(path.glob("*.safetensors"))]
     if not found:
         raise FileNotFoundError(f"{path} has no safetensors files")
     return found

@@ -19,6 +19,7 @@ from flyweight import _atomic, _levels
 from flyweight._buffers import check_threads
 from flyweight._chain import Chain
 from flyweight._errors import FlyweightError
+from flyweight._safe_open import safe_open
 
 __all__ = ["DeltaTensorsCallback", "FlyweightCallback", "materialize"]
 
@@ -164,6 +165,18 @@ class DeltaTensorsCallback(_OnSave):
             delta, checkpoint, self._base_dir, strategy=self._strategy, **self._strategy_kwargs
         )
         if self._delete_full_checkpoint and not _is_needed_at_the_end(checkpoint, args, state):
-            deltatensors.load_delta_from_paths(delta, self._base_dir)
+            decoded = deltatensors.load_delta_from_paths(delta, self._base_dir, framework="pt")
+            _check_names(decoded, weights)
             for path in [*weights, *checkpoint.glob("*.safetensors.index.json")]:
                 path.unlink()
+
+
+def _check_names(decoded: dict[str, Any], weights: list[pathlib.Path]) -> None:
+    names: set[str] = set()
+    for path in weights:
+        with safe_open(path, framework="pt") as opened:
+            names.update(opened.keys())
+    if decoded.keys() != names:
+        raise FlyweightError(
+            f"the delta gives other tensors than {weights[0].parent}: {sorted(names ^ decoded.keys())}"
+        )

@@ -15,7 +15,9 @@ constexpr uint8_t kLastPatchCodec = 127;
 std::optional<uint64_t> BaseCheckOf(ByteSpan frame) {
   if (frame.size() < kFrameHeaderBytes + sizeof(uint64_t)) return std::nullopt;
   auto codec = static_cast<uint8_t>(frame[kCodecOffset]);
-  if (codec < kFirstPatchCodec || codec > kLastPatchCodec) return std::nullopt;
+  bool is_patch =
+      (codec >= kFirstPatchCodec && codec <= kLastPatchCodec) || codec == static_cast<uint8_t>(CodecId::kLossyPatch);
+  if (!is_patch) return std::nullopt;
   return LoadLe<uint64_t>(frame.data() + kFrameHeaderBytes);
 }
 

@@ -208,7 +208,7 @@ class Census {
 
   // Of everything but the classes.
   uint64_t RawBits() const {
-    const uint64_t escape_bits = Describe(side_.layout).word_bytes * 8 - 4;
+    const uint64_t escape_bits = Describe(side_.layout).word_bytes * 8;
     uint64_t bits = width_bits_;
     for (const auto& context : counts_) {
       for (size_t symbol = 1; symbol < kDeltaEscape; ++symbol)

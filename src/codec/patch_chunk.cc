@@ -137,15 +137,15 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
     return contest.Finish(head, level, chunk_index);
   }
   const size_t word_count = chunk.size() / word.bytes;
-  const double sparse_bits = 8 * changed < word_count ? SparseBits(word_count, changed, word.bytes) : kTooManyBits;
+  const double sparse_bits = 3 * changed < word_count ? SparseBits(word_count, changed, word.bytes) : kTooManyBits;
   const double dense_bits = side.dense != nullptr ? DenseBits(*side.dense, chunk.size()) : kTooManyBits;
-  if (dense_bits < kWorthATry * sparse_bits) {
+  if (side.dense != nullptr && dense_bits < kWorthATry * sparse_bits) {
     contest.Try(CodecId::kPatchDense, [&](MutableByteSpan target) {
       return Written(
           EncodeDenseChunk(*side.dense, FirstDenseWord(head, chunk_index), chunk, predicted, target, scratch));
     });
   }
-  if (sparse_bits < kWorthATry * dense_bits && sparse_bits < kWorthATry * contest.bits()) {
+  if (3 * changed < word_count && sparse_bits < kWorthATry * std::min(dense_bits, contest.bits())) {
     contest.Try(CodecId::kPatchSparse, [&](MutableByteSpan target) {
       return Written(EncodeSparseChunk(word, chunk, predicted, target, scratch));
     });

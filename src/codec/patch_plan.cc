@@ -12,8 +12,9 @@ namespace flyweight {
 namespace {
 
 constexpr uint64_t kSampledChunks = 4;
-// Frame, checksum of the base, row of the chunk table, sizes and states of streams.
-constexpr uint64_t kChunkOverheadBytes = 24 + 8 + 12 + 16 + 128;
+// Frame, checksum of the base, row of the chunk table; and sizes and states of streams where there are any.
+constexpr uint64_t kChunkOverheadBytes = 24 + 8 + 12;
+constexpr uint64_t kStreamOverheadBytes = 24;
 
 Status ReadChunk(const ByteSource& source, uint64_t offset, uint64_t size_bytes, AlignedBuffer& buffer) {
   buffer.Resize(size_bytes);
@@ -97,11 +98,13 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
     expected_bits = dense->sparse_bits;
     dense.reset();
   }
+  const uint64_t row_bytes = dense ? dense->side.rows.size() / 2 : 0;
   if (dense) patch.dense = std::make_shared<const DenseSide>(std::move(dense->side));
   FinishHead(std::move(patch), plan.record, scratch);
   if (LayoutOf(dtype)) {
-    plan.estimated_bytes =
-        plan.record.head_bytes.size() + plan.record.head.chunk_count * kChunkOverheadBytes + expected_bits / 8;
+    const uint64_t overhead_bytes = kChunkOverheadBytes + (expected_bits != 0 ? kStreamOverheadBytes : 0);
+    plan.estimated_bytes = plan.record.head_bytes.size() + plan.record.head.chunk_count * overhead_bytes +
+                           std::min(expected_bits / 8 + row_bytes, size_bytes);
   } else {
     FLYWEIGHT_ASSIGN(plan.estimated_bytes, EstimateBySample(plan.record, tensor, base_tensor, scratch));
   }

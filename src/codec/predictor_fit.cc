@@ -20,6 +20,9 @@ constexpr size_t kStretchElements = 256;
 constexpr uint64_t kFirstStretches = 128;
 constexpr uint64_t kAllStretches = 2048;
 constexpr double kMinSavedBits = 0.01;
+// Where even the table leaves more multiplications an element than this, restoring a large tensor would take too long.
+constexpr double kMaxMeanSteps = 512;
+constexpr uint64_t kSlowElements = uint64_t{1} << 17;
 
 /// Reads stretches of whole elements, evenly spread over what both have.
 class StretchReader {
@@ -41,7 +44,9 @@ class StretchReader {
     count = std::min(count, element_count_ / size);
     std::vector<std::byte> tensor(size * tensor_element_bytes_), base(size * base_element_bytes_);
     for (uint64_t s = 0; s < count; ++s) {
-      const uint64_t first = (element_count_ - size) / count * s;
+      // Not at even distances: what was done to every fourth row, say, must not hide.
+      const uint64_t distance = (element_count_ - size) / count;
+      const uint64_t first = distance * s + (s * 0x9E3779B97F4A7C15 >> 20) % (distance + 1);
       FLYWEIGHT_TRY(tensor_.source.ReadAt(tensor_.offset + first * tensor_element_bytes_, tensor));
       FLYWEIGHT_TRY(base_.source.ReadAt(base_.offset + first * base_element_bytes_, base));
       visit(ByteSpan(tensor), ByteSpan(base));
@@ -91,7 +96,10 @@ Result<PredictorFit> FitReplay(const StretchReader& reader) {
   if (runs.empty()) return fit;
   const double saved_bits = SavedBits(pairs, runs);
   if (saved_bits < kMinSavedBits) return fit;
-  return PredictorFit{MakeReplayPredictor(std::move(runs), reader.element_count()), saved_bits};
+  Predictor predictor = MakeReplayPredictor(std::move(runs), reader.element_count());
+  const bool is_slow = reader.element_count() > kSlowElements && predictor.replay->MeanSteps() > kMaxMeanSteps;
+  if (is_slow) return fit;
+  return PredictorFit{std::move(predictor), saved_bits};
 }
 
 /// Casts to BF16 are rounded or cut: whichever gives more elements of the tensor.

@@ -13,8 +13,7 @@ def model_of(changed=()):
     """Six matrices, of which the named ones differ from the base's in some words."""
     tensors = []
     for number in range(6):
-        weights = bytearray(bf16_weights(512 * 512))
-        weights[2 * number] ^= 1
+        weights = bytearray(bf16_weights(512 * 512, seed=number))
         if number in changed:
             for at in range(0, MATRIX_BYTES, 128):
                 weights[at] ^= 2
@@ -57,7 +56,7 @@ def test_the_table_says_both(served):
 
 def test_patches_on_another_base_and_wrong_usage_are_errors(served):
     served.write("other.safetensors", model_of((0, 1, 2, 3, 4, 5)))
-    expect_problem(served.run("serve-plan", "other.safetensors", "p1.fly"), 1)
-    expect_problem(served.run("serve-plan", "base.safetensors", "p1.safetensors"), 1)
+    expect_problem(served.run("serve-plan", "other.safetensors", "p1.fly"), 1, "flyweight: .*p1.fly: .*")
+    expect_problem(served.run("serve-plan", "base.safetensors", "p1.safetensors"), 1, "flyweight: .*p1.safetensors: .*")
     for arguments in (("base.safetensors",), (), ("-", "p1.fly")):
-        expect_problem(served.run("serve-plan", *arguments), 2)
+        expect_problem(served.run("serve-plan", *arguments), 2, "flyweight: serve-plan needs a base and patches.*")

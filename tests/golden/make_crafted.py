@@ -571,6 +571,8 @@ def scaled_flags():
         codes, scales, flags=2, zero=7, minus_zero=15, width=1, shift=13, base=base, group=16, first=16
     )
     archive.record("F32", 1024, [(words.tobytes(), 8, payload)], tensor=(b"packed scales", "F32", (1000,)))
+
+
 # Codec 6: context mixing ----------------------------------------------------------------------------------------------
 
 CODECS_OF_0_3 = 1 << 4
@@ -766,6 +768,55 @@ def archive_pieces():
 
 
 @golden
+def archive_patches():
+    """What is the base's, patches on rows, on extents of every kind and on each other, in any order; shorter and longer
+    than their base; chunks that need no base. Every content is short enough to be its own sample."""
+    rows = [bf16(60, 900), generator(61).bytes(300), generator(62).bytes(77)]
+    names = [(b"w", "BF16", (900,)), (b"u", "U8", (300,)), None]
+    table = c.base_table(
+        b"base", [(name[0] if name else b"a/b", row, name and name[1:]) for name, row in zip(names, rows, strict=True)]
+    )
+    archive = c.Archive(required_features=1 << 1)
+    archive.file(b"patches", attributes=table, attribute_count=1)
+    archive.of_base(0, rows[0], tensor=names[0], digest=c.tree_digest([rows[0]]))
+    archive.of_base(2, rows[2])
+
+    def patch(dtype, width, content, base, place, depth, chunk_elements, **options):
+        """Codec 64 where a chunk is its base's, continued with zeros; else stored, constant or zstd."""
+        chunks = []
+        for number, chunk in enumerate(cut(content, width * chunk_elements)):
+            begin = number * width * chunk_elements
+            part = base[begin : begin + len(chunk)]
+            if part + bytes(len(chunk) - len(part)) == chunk:
+                chunks.append((chunk, 64, c.xxh3(part)))
+            elif len(set(cut(chunk, width))) == 1:
+                chunks.append((chunk, 1, chunk[:width]))
+            else:
+                chunks.append((chunk, 2, c.zstd(chunk)) if number % 2 else (chunk, 0, chunk))
+        side = c.patch_side(dtype, len(base))
+        return archive.patched(dtype, chunk_elements, chunks, side, place, depth, **options)
+
+    words = bytearray(rows[0])
+    words[500:510] = bytes(10)
+    words[1200:1240] = b"\x80\x3f" * 20
+    first = patch("BF16", 2, bytes(words), rows[0], (1, 0), 1, 100, tensor=(b"first", "BF16", (900,)))
+    longer = bytes(words) + bytes(300)
+    second = patch("BF16", 2, longer, bytes(words), (0, first), 2, 100, tensor=(b"second", "BF16", (1050,)))
+    patch("BF16", 2, longer[:1150], longer, (0, second), 3, 100, tensor=(b"third", "BF16", (575,)))
+    later = archive.extent_count + 1
+    whole = generator(63).bytes(512)
+    patch("U8", 1, whole[:400] + bytes(10), whole, (0, later), 1, 128, tensor=(b"before its base", "U8", (410,)))
+    assert later == archive.record(
+        "U8", 128, [(chunk, 0, chunk) for chunk in cut(whole, 128)], tensor=(b"whole", "U8", (512,))
+    )
+    small = archive.inline(b"twenty bytes of text")
+    patch("opaque", 1, b"twenty bytes of texts", b"twenty bytes of text", (0, small), 1, 10)
+    patch("opaque", 1, rows[2][:50], rows[2], (0, 1), 1, 16)
+    archive.same_as(first, bytes(words), tensor=(b"same", "BF16", (900,)), digest=c.tree_digest([bytes(words)]))
+    return archive.finish(), b"".join(rows)
+
+
+@golden
 def archive_casts():
     """Each cast of F32 tensors, before and behind them, of a record and of pieces; values at every edge of rounding."""
     archive = c.Archive(required_features=1 << 5)
@@ -939,8 +990,9 @@ def main():
         path = folder / f"{name}.fly"
         if path.exists():
             continue
-        data = make()
-        archive = Decoder(data)
+        made = make()
+        data, base = made if isinstance(made, tuple) else (made, b"")
+        archive = Decoder(data, base)
         files = []
         for file in archive.files:
             content = archive.decode_file(file)
@@ -952,10 +1004,13 @@ def main():
                 }
             )
         manifest[path.name] = {"archive_sha256": hashlib.sha256(data).hexdigest(), "files": files}
+        if base:
+            manifest[path.name]["base"] = f"{name}.base"
+            (folder / f"{name}.base").write_bytes(base)
         with open(path, "xb") as out:
             out.write(data)
         print(f"{path.name}: {len(data)} bytes")
-    manifest_path.write_text(json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
+    manifest_path.write_text(json.dumps(dict(sorted(manifest.items())), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -331,6 +331,21 @@ def tree_digest(chunks):
     return hashlib.sha256(b"".join(hashlib.sha256(chunk).digest() for chunk in chunks)).digest()
 
 
+def base_table(name, rows, base_identity=bytes(32), result_identity=bytes(32)):
+    """The attribute of 1.5.3. `rows`: (name, content, dtype name and shape or None); contents are short samples."""
+    value = base_identity + result_identity + u(2, len(name)) + name + u(4, len(rows))
+    for row_name, content, tensor in rows:
+        dtype, shape = tensor or ("opaque", ())
+        value += u(1, tensor is not None, len(shape)) + u(2, DTYPE_NUMBERS[dtype]) + u(8, *shape)
+        value += u(2, len(row_name)) + row_name + u(8, len(content)) + tree_digest([content]) + xxh3(content)
+    return u(2, 7) + u(4, len(value)) + value
+
+
+def patch_side(dtype, base_bytes):
+    """3.14.1, without a predictor and dense chunks."""
+    return u(2, DTYPE_NUMBERS[dtype]) + u(8, base_bytes) + u(1, 0, 0)
+
+
 class Archive:
     """Collects records and files, then gives the archive's bytes."""
 
@@ -405,6 +420,17 @@ class Archive:
 
     def cast(self, method, number, content, tensor, digest=None):
         return self.extent(5, content, u(1, method) + u(8, number), tensor, digest)
+
+    def of_base(self, row, content, tensor=None, digest=None):
+        return self.extent(7, content, u(8, row), tensor, digest)
+
+    def patched(self, dtype, chunk_elements, chunks, side, base, depth, tensor=None):
+        """`base`: 0 and the number of an extent, or 1 and that of a row."""
+        data, check = record(dtype, chunk_elements, chunks, side, transform=5)
+        place = u(8, len(self.out), len(data)) + check + u(1, base[0]) + u(8, base[1]) + u(4, depth)
+        self.out += data
+        content = b"".join(chunk[0] for chunk in chunks)
+        return self.extent(6, content, place, tensor, tree_digest([content]) if tensor else None)
 
     def index_body(self):
         body = u(4, len(self.files), 0)

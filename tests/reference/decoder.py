@@ -8,7 +8,6 @@ the same way, the document says what the bytes mean. Numbers in comments are sec
 
 import argparse
 import hashlib
-import math
 import os
 import pathlib
 import sys
@@ -18,8 +17,11 @@ from block_codecs import block_fields, block_side
 from chunk_codecs import WINDOW_LIMIT, differences, float_fields, float_side, planes
 from class_codecs import class_side, in_classes
 from cursor import Cursor, FormatError, must, xxh3, zstd_frame
-from lossy_codecs import BLOCKS, blocks, halves, lossy_rows, lossy_side
+from dtypes import BLOCK_TYPES, DTYPES, check_tensor_bytes, chunk_bytes_of
+from lossy_codecs import BLOCKS, DELTA, blocks, halves, lossy_rows, lossy_side
+from lossy_patch_codec import LOSSY_PATCH, expected_chunk, lossy_patch, lossy_patch_side
 from mixed_codec import mixed
+from patch_codecs import patch_chunk, patch_dense, patch_side
 from patch_places import (
     BASE,
     BASE_TABLE,
@@ -33,64 +35,6 @@ from patch_places import (
 )
 from quantised_codecs import PALETTE, SCALED, quantised
 from shared_places import CAST, PIECES, cast_from_f32, check_cast, check_pieces, parse_cast, parse_pieces, record_bytes
-
-# 4. Dtypes: name and bits, by number.
-DTYPES = [
-    ("opaque", 8),
-    ("BOOL", 8),
-    ("U8", 8),
-    ("I8", 8),
-    ("U16", 16),
-    ("I16", 16),
-    ("U32", 32),
-    ("I32", 32),
-    ("U64", 64),
-    ("I64", 64),
-    ("F16", 16),
-    ("BF16", 16),
-    ("F32", 32),
-    ("F64", 64),
-    ("C64", 64),
-    ("F8_E4M3", 8),
-    ("F8_E5M2", 8),
-    ("F8_E8M0", 8),
-    ("F8_E4M3FNUZ", 8),
-    ("F8_E5M2FNUZ", 8),
-    ("F4", 4),
-    ("F6_E2M3", 6),
-    ("F6_E3M2", 6),
-]
-
-# 4.1. Block types: name, elements and bytes of a block, by number.
-BLOCK_TYPES = {
-    66: ("GGML_Q4_0", 32, 18),
-    67: ("GGML_Q4_1", 32, 20),
-    70: ("GGML_Q5_0", 32, 22),
-    71: ("GGML_Q5_1", 32, 24),
-    72: ("GGML_Q8_0", 32, 34),
-    73: ("GGML_Q8_1", 32, 36),
-    74: ("GGML_Q2_K", 256, 84),
-    75: ("GGML_Q3_K", 256, 110),
-    76: ("GGML_Q4_K", 256, 144),
-    77: ("GGML_Q5_K", 256, 176),
-    78: ("GGML_Q6_K", 256, 210),
-    79: ("GGML_Q8_K", 256, 292),
-    80: ("GGML_IQ2_XXS", 256, 66),
-    81: ("GGML_IQ2_XS", 256, 74),
-    82: ("GGML_IQ3_XXS", 256, 98),
-    83: ("GGML_IQ1_S", 256, 50),
-    84: ("GGML_IQ4_NL", 32, 18),
-    85: ("GGML_IQ3_S", 256, 110),
-    86: ("GGML_IQ2_S", 256, 82),
-    87: ("GGML_IQ4_XS", 256, 136),
-    93: ("GGML_IQ1_M", 256, 56),
-    98: ("GGML_TQ1_0", 256, 54),
-    99: ("GGML_TQ2_0", 256, 66),
-    103: ("GGML_MXFP4", 32, 17),
-    104: ("GGML_NVFP4", 64, 36),
-    105: ("GGML_Q1_0", 128, 18),
-}
-
 
 # 2. Records -----------------------------------------------------------------------------------------------------------
 
@@ -118,12 +62,21 @@ class Record:
         self.decoded_bytes = cursor.uint(8)
         must(self.decoded_bytes % self.element_bytes == 0, "a record that does not end with an element")
         cursor.zeros(8, "record")
-        must(transform <= 4, f"transform {transform} is unknown")
+        must(transform <= 6, f"transform {transform} is unknown")
         self.dtype_name = name
         self.lossy = lossy_side(cursor.take(cursor.left()), name, chunk_elements) if transform == 2 else None
         self.side = float_side(cursor.take(cursor.left()), name) if transform == 1 else None
         self.classes = class_side(cursor.take(cursor.left()), name) if transform == 4 else None
         self.blocks = block_side(cursor.take(cursor.left()), name, BLOCK_TYPES) if transform == 3 else None
+        element_count = self.decoded_bytes // self.element_bytes
+        self.patch = self.lossy_patch = None
+        if transform in (5, 6):
+            self.patch = patch_side(cursor, name, self.element_bytes, element_count, DTYPES)
+        if transform == 5:
+            patch_dense(cursor, self.patch, name)
+        if transform == 6:
+            self.lossy_patch = lossy_patch_side(cursor, name)
+        must((self.patch is None) == (base is None), "a patch without a base, or a base of what is none")
         cursor.end("record head")
         chunk_count = -(-self.decoded_bytes // self.chunk_bytes)
         must(chunk_count * 36 <= len(data) - head_bytes, "a record too small for its chunks")
@@ -160,6 +113,8 @@ class Record:
         must(
             encoded_hash == xxh3(frame[:16], xxh3(payload).to_bytes(8, "little")), "a frame does not have its checksum"
         )
+        if self.patch is not None:
+            return self.decode_patch(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if self.lossy is not None:
             return self.decode_lossy(codec, payload, chunk_bytes // self.element_bytes, offset // self.element_bytes)
         if codec == 5:
@@ -174,6 +129,19 @@ class Record:
         if codec == 6:
             return mixed(payload, self.dtype_name, chunk_bytes)
         return decode_payload(codec, payload, self.element_bytes, self.side, chunk_bytes, offset)
+
+    def decode_patch(self, codec, payload, element_count, first_element):
+        """3.14"""
+        if codec <= 3:
+            return decode_payload(codec, payload, self.element_bytes, None, element_count * self.element_bytes, 0)
+        if self.lossy_patch is not None and codec == LOSSY_PATCH:
+            cursor = Cursor(payload)
+            expected = expected_chunk(cursor, self.patch, self.base, self.element_bytes, first_element, element_count)
+            rest = cursor.take(cursor.left())
+            return lossy_patch(rest, self.lossy_patch, self.dtype_name, expected, first_element)
+        return patch_chunk(
+            codec, payload, self.patch, self.dtype_name, self.element_bytes, self.base, first_element, element_count
+        )
 
     def decode_lossy(self, codec, payload, element_count, first_element):
         """3.6"""
@@ -281,22 +249,6 @@ class File:
     attributes: dict = None  # 1.5: the values by kind
     link_target: bytes = None
     hard_link_to: int = None
-
-
-def check_tensor_bytes(extent):
-    """4: the bytes of a tensor of a known dtype are those of its shape."""
-    if 0 < extent.dtype < len(DTYPES):
-        bits = DTYPES[extent.dtype][1] * math.prod(extent.shape)
-        must(bits == 8 * extent.decoded_bytes, "a tensor whose shape does not give its bytes")
-    elif extent.dtype in BLOCK_TYPES:
-        _, block_elements, block_bytes = BLOCK_TYPES[extent.dtype]
-        elements = math.prod(extent.shape)
-        row = extent.shape[-1] if extent.shape else 1
-        must(elements == 0 or row % block_elements == 0, "a tensor whose rows are not whole blocks")
-        must(
-            elements // block_elements * block_bytes == extent.decoded_bytes,
-            "a tensor whose blocks do not give its bytes",
-        )
 
 
 def parse_extent(cursor, earlier, index_offset):
@@ -467,11 +419,6 @@ def parse_index(body, index_offset, is_tree, is_lossy, is_shared, is_patch):
     return files, table
 
 
-def chunk_bytes_of(dtype):
-    """1.4: what a tensor's dtype fixes."""
-    return 1 << 20 if not 0 < dtype < len(DTYPES) else max(DTYPES[dtype][1] // 8, 1) << 18
-
-
 class Archive:
     """An archive in memory. `files` is its index, `damage` what was found bad but is there twice. `base` holds the
     bytes of all rows of the base table, one behind the other."""
@@ -564,8 +511,17 @@ class Archive:
             offset, size, check = link.record
             record = Record(self.data[offset : offset + size], check, content)
             must(record.decoded_bytes == link.decoded_bytes, "a record that does not have its extent's size")
+            self.check_lossy_patch(link, record.lossy_patch)
             content = b"".join(record.chunks())
         return content
+
+    def check_lossy_patch(self, extent, patch):
+        """1.5.1"""
+        must((patch is None) == (extent.lossy is None), "a patch that is lossy in another way than the index says")
+        if patch is None:
+            return
+        must(self.is_lossy, "a lossy patch in an archive that says it has none")
+        must((extent.lossy[0].method, extent.lossy[0].bits) == (DELTA, patch.method), "another lossy patch")
 
     def record_content(self, extent):
         """What a record decodes to that others are made of."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-import sys
-import types
 
 import pytest
 import torch
@@ -13,7 +11,7 @@ import torch
 transformers = pytest.importorskip("transformers")
 
 import flyweight  # noqa: E402
-from flyweight import _chain  # noqa: E402
+from flyweight import _chain, deltatensors  # noqa: E402
 from flyweight.transformers import DeltaTensorsCallback, FlyweightCallback, materialize  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -242,50 +240,51 @@ def test_a_bad_list_of_versions_is_an_error(tmp_path, text):
         materialize(tmp_path)
 
 
-class Deltas(types.ModuleType):
-    """What DeltaTensorsCallback asks of flyweight.deltatensors."""
-
-    def __init__(self, fails: bool = False) -> None:
-        super().__init__("flyweight.deltatensors")
-        self.calls: list[tuple] = []
-        self.fails = fails
-
-    def save_delta_from_paths(self, out, ft_dir, base_dir, strategy="int4", **options):
-        self.calls.append(("save", ft_dir.name, base_dir, strategy, options))
-        pathlib.Path(out).write_bytes(b"delta")
-
-    def load_delta_from_paths(self, out, base_dir):
-        if self.fails:
-            raise flyweight.ChecksumError("the delta does not decode")
-        self.calls.append(("load", pathlib.Path(out).name, base_dir))
-        return {}
+@pytest.fixture(scope="module")
+def base_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    make_trainer(folder / "out").model.save_pretrained(folder / "base")
+    return folder / "base"
 
 
-@pytest.fixture
-def deltas(monkeypatch):
-    module = Deltas()
-    monkeypatch.setitem(sys.modules, "flyweight.deltatensors", module)
-    monkeypatch.setattr(flyweight, "deltatensors", module, raising=False)
-    return module
+def relative_error(found, tune, base):
+    lost = sum((found[name].double() - tune[name].double()).square().sum() for name in tune)
+    moved = sum((base[name].double() - tune[name].double()).square().sum() for name in tune)
+    return float((lost / moved).sqrt())
 
 
-def test_deltas_to_a_base_are_made_as_asked(tmp_path, deltas):
-    callback = DeltaTensorsCallback("base", "sparse", density=0.1)
+def test_deltas_to_a_base_are_near_what_was_trained(tmp_path, base_dir):
+    make_trainer(tmp_path / "out", DeltaTensorsCallback(base_dir, "uniform", error=0.1), max_steps=4).train()
+    checkpoint = tmp_path / "out" / "checkpoint-4"
+    tune = flyweight.torch.load_file(checkpoint / "model.safetensors")
+    found = deltatensors.load_delta_from_paths(checkpoint / "model.delta.fly", base_dir, framework="pt")
+    base = flyweight.torch.load_file(base_dir / "model.safetensors")
+    assert found.keys() == tune.keys() and 0 < relative_error(found, tune, base) < 0.101
+
+
+def test_weights_are_deleted_after_their_delta_was_decoded_and_only_then(tmp_path, base_dir, monkeypatch):
+    callback = DeltaTensorsCallback(base_dir, delete_full_checkpoint=True)
     make_trainer(tmp_path / "out", callback, max_steps=2).train()
-    assert deltas.calls == [("save", "checkpoint-2", "base", "sparse", {"density": 0.1})]
-    names = {path.name for path in (tmp_path / "out" / "checkpoint-2").iterdir()}
-    assert {"model.delta.fly", "model.safetensors"} <= names
+    checkpoint = tmp_path / "out" / "checkpoint-2"
+    assert not list(checkpoint.glob("*.safetensors")) and (checkpoint / "optimizer.pt").is_file()
+    assert deltatensors.load_delta_from_paths(checkpoint / "model.delta.fly", base_dir, framework="pt")
 
+    def fail(*args, **options):
+        raise flyweight.ChecksumError("the delta does not decode")
 
-def test_weights_are_deleted_after_their_delta_was_decoded_and_only_then(tmp_path, deltas):
-    callback = DeltaTensorsCallback("base", delete_full_checkpoint=True)
-    make_trainer(tmp_path / "out", callback, max_steps=2).train()
-    assert [call[0] for call in deltas.calls] == ["save", "load"]
-    assert not list((tmp_path / "out").rglob("*.safetensors"))
-    deltas.fails = True
+    monkeypatch.setattr(deltatensors, "load_delta_from_paths", fail)
     with pytest.raises(flyweight.ChecksumError):
         make_trainer(tmp_path / "other", callback, max_steps=2).train()
     assert (tmp_path / "other" / "checkpoint-2" / "model.safetensors").is_file()
+
+
+def test_a_base_that_is_not_there_is_an_error_or_a_warning(tmp_path):
+    with pytest.raises(OSError):
+        make_trainer(tmp_path / "a", DeltaTensorsCallback(tmp_path / "nowhere"), max_steps=2).train()
+    callback = DeltaTensorsCallback(tmp_path / "nowhere", delete_full_checkpoint=True, on_error="warn")
+    with pytest.warns(UserWarning, match="was not kept in compressed form"):
+        make_trainer(tmp_path / "b", callback, max_steps=2).train()
+    assert {path.name for path in (tmp_path / "b" / "checkpoint-2").glob("model*")} == {"model.safetensors"}
 
 
 def test_arguments_that_make_no_sense_are_refused():
