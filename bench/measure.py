@@ -12,7 +12,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import command_line, corpus, exponents, fine_tunes, hashes, levels, machine, rounds, threads, unhelpful
+from bench import (
+    base_search,
+    command_line,
+    corpus,
+    exponents,
+    fine_tunes,
+    hashes,
+    levels,
+    machine,
+    rounds,
+    threads,
+    unhelpful,
+)
 from bench.worker import Worker, WorkerFailed
 
 FULL = {"rounds": 5, "thread_rounds": 5, "file_rounds": 2}
@@ -78,6 +90,7 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
         scratch = arguments.work / "scratch"
         results["unhelpful"] = unhelpful.measure(folder, scratch, arguments.command)
         results["start_up"] = command_line.start_up(arguments.command)
+        results["base_search"] = base_search.measure(scratch, arguments.command, effort["rounds"])
         for table in TABLES:
             if table not in arguments.skip:
                 results[table] = _table(table, folder, arguments, results["levels"])
@@ -91,6 +104,9 @@ def _update(arguments: argparse.Namespace, folder: Path) -> dict:
     results = json.loads(arguments.output.read_text())
     results |= _patch_speeds(folder, results["isas"], (QUICK if arguments.quick else FULL)["rounds"])
     results["patches"] = _table("patches", folder, arguments, results["levels"])
+    if arguments.command:
+        rounds_of_search = (QUICK if arguments.quick else FULL)["rounds"]
+        results["base_search"] = base_search.measure(arguments.work / "scratch", arguments.command, rounds_of_search)
     results["patches"]["date"] = machine.describe()["date"]
     return results
 
