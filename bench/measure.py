@@ -10,8 +10,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from bench import command_line, corpus, exponents, fine_tunes, hashes, levels, machine, rounds, threads, unhelpful
+from bench import (
+    base_search,
+    command_line,
+    corpus,
+    exponents,
+    fine_tunes,
+    hashes,
+    levels,
+    machine,
+    rounds,
+    threads,
+    unhelpful,
+)
 from bench.worker import Worker, WorkerFailed
 
 FULL = {"rounds": 5, "thread_rounds": 5, "file_rounds": 2}
@@ -32,6 +45,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
     parser.add_argument("--peers-only", action="store_true", help="leave flyweight out")
     parser.add_argument("--cases", nargs="+", default=list(corpus.CASES), choices=corpus.CASES)
+    parser.add_argument("--update", action="store_true", help="measure only patches; the rest is of the last run")
     parser.add_argument(
         "--skip", nargs="+", default=[], choices=(*SLOW_PEERS, "file", *TABLES), help="leave out what is slow"
     )
@@ -40,11 +54,12 @@ def main() -> int:
     folder = arguments.work / "corpus"
     corpus.build(folder)
     try:
-        results = _measure(arguments, folder)
+        results = _update(arguments, folder) if arguments.update else _measure(arguments, folder)
     except (WorkerFailed, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    results["elapsed_s"] = round(time.monotonic() - begin)
+    if not arguments.update:
+        results["elapsed_s"] = round(time.monotonic() - begin)
     part = arguments.output.with_suffix(".part")
     part.write_text(json.dumps(results, indent=1) + "\n")
     part.replace(arguments.output)
@@ -66,11 +81,7 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
     for case in arguments.cases:
         results["cases"][case] = rounds.measure(folder, case, entrants, effort["rounds"])
     if with_flyweight and "patches" not in arguments.skip:
-        fine_tunes.build(folder)
-        for case, title in fine_tunes.SPEED_CASES.items():
-            results.setdefault("patch_speeds", {})[title] = rounds.measure(
-                folder, case, rounds.patches(isas), effort["rounds"]
-            )
+        results |= _patch_speeds(folder, isas, effort["rounds"])
     results["exponents"] = exponents.measure(folder)
     results["hashes"] = hashes.measure(folder, effort["rounds"])
     if with_flyweight and len(os.sched_getaffinity(0)) > 1:
@@ -79,6 +90,7 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
         scratch = arguments.work / "scratch"
         results["unhelpful"] = unhelpful.measure(folder, scratch, arguments.command)
         results["start_up"] = command_line.start_up(arguments.command)
+        results["base_search"] = base_search.measure(scratch, arguments.command, effort["rounds"])
         for table in TABLES:
             if table not in arguments.skip:
                 results[table] = _table(table, folder, arguments, results["levels"])
@@ -87,7 +99,28 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> dict:
     return results
 
 
-def _table(name: str, folder: Path, arguments: argparse.Namespace, tiers: list[str]) -> list[dict]:
+def _update(arguments: argparse.Namespace, folder: Path) -> dict:
+    """The last run's results with what belongs to patches measured anew."""
+    results = json.loads(arguments.output.read_text())
+    results |= _patch_speeds(folder, results["isas"], (QUICK if arguments.quick else FULL)["rounds"])
+    results["patches"] = _table("patches", folder, arguments, results["levels"])
+    if arguments.command:
+        rounds_of_search = (QUICK if arguments.quick else FULL)["rounds"]
+        results["base_search"] = base_search.measure(arguments.work / "scratch", arguments.command, rounds_of_search)
+    results["patches"]["date"] = machine.describe()["date"]
+    return results
+
+
+def _patch_speeds(folder: Path, isas: list[str], round_count: int) -> dict:
+    fine_tunes.build(folder)
+    entrants = rounds.patches(isas)
+    speeds = {
+        title: rounds.measure(folder, case, entrants, round_count) for case, title in fine_tunes.SPEED_CASES.items()
+    }
+    return {"patch_speeds": speeds}
+
+
+def _table(name: str, folder: Path, arguments: argparse.Namespace, tiers: list[str]) -> Any:
     command = [sys.executable, "-m", f"bench.{name}", str(folder), arguments.command, ",".join(tiers)]
     command += ["--quick"] if arguments.quick else []
     # Results are the last line: libraries print too.

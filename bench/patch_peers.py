@@ -16,18 +16,15 @@ WIDTH = {"BF16": 2, "F16": 2, "F32": 4}
 Z4AI_DTYPES = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
 
 
-def of_files(base: Path, tune: Path, width: int) -> dict[str, int]:
+def of_files(base: Path, tune: Path, width: int, with_slow: bool) -> dict[str, int]:
     """Bytes that peers need for `tune`, two safetensors files with the same header. The header is left out for those
-    that take buffers."""
+    that take buffers. With `with_slow` bigsmall too, whose zstd -19 takes a minute."""
     base_data, tune_data = _data_section(base), _data_section(tune)
     xor = np.bitwise_xor(base_data, tune_data)
-    return {
-        "bitx": bitx(xor, width),
-        "zstd-1": _zstd(xor, 1),
-        "zstd-19": _zstd(xor, 19),
-        "bigsmall": _bigsmall(base, tune),
-        "z4ai": _z4ai_files(base, tune),
-    }
+    sizes = {"bitx": bitx(xor, width), "zstd-1": _zstd(xor, 1), "z4ai": _z4ai_files(base, tune)}
+    if with_slow:
+        sizes["bigsmall"] = _bigsmall(base, tune)
+    return sizes
 
 
 def _data_section(path: Path) -> np.ndarray:

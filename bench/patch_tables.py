@@ -16,7 +16,6 @@ TITLES = {
     "bigsmall": "bigsmall",
     "z4ai": "z4ai",
     "zstd-1": "XOR, zstd -1",
-    "zstd-19": "XOR, zstd -19",
 }
 WAYS = {
     "memcpy": "memcpy",
@@ -35,9 +34,10 @@ def checkpoints(results: dict) -> str:
     columns = [column for column in TITLES if column in rows[0]["codecs"]]
     lines = []
     for row in rows:
-        sizes = [_bold(column, f"{100 * row['codecs'][column] / row['bytes']:.2f}") for column in columns]
-        own = row["codecs"][OWN]
-        ratios = [f"{row['bytes'] / own:.1f}", *(f"{own / row['codecs'][peer]:.3f}" for peer in ("bitx", "bigsmall"))]
+        codecs, own = row["codecs"], row["codecs"][OWN]
+        sizes = [_bold(c, f"{100 * codecs[c] / row['bytes']:.2f}" if c in codecs else "-") for c in columns]
+        shares = [f"{own / codecs[peer]:.3f}" if peer in codecs else "-" for peer in ("bitx", "bigsmall")]
+        ratios = [f"{row['bytes'] / own:.1f}", *shares]
         lines.append([f"{row['run']}, {row['dtype']}, {row['first']} to {row['last']}", *sizes, *ratios])
     titles = [f"{TITLES[column]} %" for column in columns]
     return table(["run, dtype, steps", *titles, "ratio", "of BitX", "of bigsmall"], lines)

@@ -15,8 +15,8 @@ from bench import fine_tunes, patch_peers, patch_scenarios
 from bench.sizes import WrongBytes
 
 LEVELS = ("balanced", "high")
-STEPS = ((0, 30), (0, 300), (20, 30), (290, 300))
-QUICK_STEPS = ((0, 30),)
+STEPS = {"constant": ((0, 30), (0, 300), (20, 30), (290, 300)), "scheduled": ((0, 300), (290, 300))}
+QUICK_STEPS = {"constant": ((0, 30),)}
 WIDTH = {"bf16": 2, "fp32": 4}
 # Relative errors of the difference, and what deltatensors' strategies reach on a pair of fp32 files.
 LOSSY_ERRORS = (0.02, 0.05, 0.074, 0.10, 0.20, 0.50)
@@ -32,15 +32,14 @@ DELTATENSORS = (
 def _checkpoints(folder: Path, command: str, levels: list[str], quick: bool) -> list[dict]:
     """A row a pair of checkpoints."""
     rows = []
-    for run in fine_tunes.RUNS[: 1 if quick else None]:
+    for run, pairs in (QUICK_STEPS if quick else STEPS).items():
         for dtype in fine_tunes.DTYPES:
-            for first, last in QUICK_STEPS if quick else STEPS:
-                print(f"patch: {run.name}, {dtype}, step {first} to {last}", file=sys.stderr, flush=True)
-                base = fine_tunes.path_of(folder, run.name, first, dtype)
-                tune = fine_tunes.path_of(folder, run.name, last, dtype)
+            for first, last in pairs:
+                print(f"patch: {run}, {dtype}, step {first} to {last}", file=sys.stderr, flush=True)
+                base, tune = (fine_tunes.path_of(folder, run, step, dtype) for step in (first, last))
                 sizes = {f"flyweight-{level}": _patch(base, tune, command, [f"--{level}"]) for level in levels}
-                sizes |= patch_peers.of_files(base, tune, WIDTH[dtype])
-                row = {"run": run.name, "dtype": dtype, "first": first, "last": last}
+                sizes |= patch_peers.of_files(base, tune, WIDTH[dtype], with_slow=first == 0)
+                row = {"run": run, "dtype": dtype, "first": first, "last": last}
                 rows.append({**row, "bytes": tune.stat().st_size, "codecs": sizes})
     return rows
 

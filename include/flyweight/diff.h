@@ -79,10 +79,10 @@ struct DiffOptions {
 };
 
 /// Compares two models, each a file of any format, a directory, an archive of either, or "-" for one that is read from
-/// standard input. Tensors are matched by file and name, by name, and then by content where dtype and shape are equal.
-/// Tensors whose digests are in the indexes of two archives are not read where these are equal. Files without tensors
-/// are compared where both sides are files or both directories. Writes nothing. Memory: some 16 MiB a thread. Errors:
-/// those of reading.
+/// standard input. One may be a patch on the other. Tensors are matched by file and name, by name, and then by content
+/// where dtype and shape are equal. Tensors whose digests are in the indexes of two archives are not read where these
+/// are equal. Files without tensors are compared where both sides are files or both directories. Writes nothing.
+/// Memory: some 16 MiB a thread. Errors: those of reading.
 Result<DiffReport> DiffModels(const std::string& base, const std::string& variant, const DiffOptions& options);
 
 }  // namespace flyweight

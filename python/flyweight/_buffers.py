@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -149,7 +150,27 @@ def flat(view: memoryview) -> memoryview:
     """The same memory as bytes in one dimension. Precondition: C-contiguous."""
     if view.format == "B" and view.ndim == 1:
         return view
-    # memoryview.cast refuses formats like "<f" and shapes with a 0; this takes all.
+    with contextlib.suppress(TypeError):
+        return view.cast("B")
+    # cast refuses formats like "<f" and shapes with a 0.
+    return raw(view.obj if view.obj is not None and _is_whole(view) else view)
+
+
+def raw(buffer: Any) -> memoryview:
+    """The bytes of a C-contiguous buffer of any format in one dimension.
+
+    Do not give it a memoryview where there is another way: CPython 3.11 crashes when it collects a cycle with a view
+    of a view.
+    """
     from pickle import PickleBuffer
 
-    return PickleBuffer(view).raw()
+    return PickleBuffer(buffer).raw()
+
+
+def _is_whole(view: memoryview) -> bool:
+    """Whether the view shows all of the object it was made of."""
+    try:
+        whole = memoryview(view.obj)
+    except TypeError:
+        return False
+    return whole.c_contiguous and whole.nbytes == view.nbytes

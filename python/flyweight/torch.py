@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flyweight import _dtypes, _serialize
-from flyweight._buffers import flat, read_view
+from flyweight._buffers import raw, read_view
 from flyweight._errors import FlyweightError
 from flyweight._files import Path
 from flyweight._safe_open import safe_open
@@ -153,7 +153,7 @@ def _bytes(tensor: torch.Tensor) -> Any:
         raise ValueError(f"the tensor has no data (device {tensor.device})")
     array: Any = (ctypes.c_ubyte * size).from_address(tensor.data_ptr())
     array.owner = tensor  # the view keeps the array, the array the memory
-    return flat(memoryview(array))
+    return raw(array)
 
 
 def _logical_shape(tensor: torch.Tensor, dtype: str) -> tuple[int, ...]:

@@ -77,7 +77,8 @@ Result<LossySide> ReadLossySide(ReadCursor& cursor, const RecordHead& head, Zstd
 
 Result<RecordPlan> PlanLossyRecord(const ByteSource& source, uint64_t offset, uint64_t size_bytes, DType dtype,
                                    const Shape& shape, const LossyChoice& choice, CodecScratch& scratch) {
-  if (choice.method == LossyMethod::kDelta || !CanBeLossy(dtype, choice.method) || size_bytes % ElementBytes(dtype) != 0)
+  if (choice.method == LossyMethod::kDelta || !CanBeLossy(dtype, choice.method) ||
+      size_bytes % ElementBytes(dtype) != 0)
     return Error{ErrorCode::kInvalidArgument, offset, "this tensor cannot be stored as " + NameOf(choice)};
   RecordPlan plan;
   FillRecordGeometry(dtype, size_bytes, ChunkBytesFor(dtype) / ElementBytes(dtype), plan.head);

@@ -90,10 +90,10 @@ uint64_t FirstDenseWord(const RecordHead& head, uint64_t chunk_index) {
 }
 
 Status DecodeFromBase(const RecordHead& head, uint64_t chunk_index, CodecId codec, ByteSpan payload,
-                      ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+                      ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch, bool base_is_known) {
   ReadCursor cursor(payload);
   FLYWEIGHT_ASSIGN(uint64_t base_check, cursor.Read<uint64_t>());
-  if (base_check != Xxh3(base_chunk))
+  if (!base_is_known && base_check != Xxh3(base_chunk))
     return Error{ErrorCode::kWrongBase, 0, "the base is not the one that this patch was made from"};
   payload = payload.subspan(kBaseCheckBytes);
   const PatchSide& side = *head.side->patch;
@@ -137,7 +137,7 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
     return contest.Finish(head, level, chunk_index);
   }
   const size_t word_count = chunk.size() / word.bytes;
-  const double sparse_bits = 8 * changed < word_count ? SparseBits(word_count, changed, word.bytes) : kTooManyBits;
+  const double sparse_bits = 3 * changed < word_count ? SparseBits(word_count, changed, word.bytes) : kTooManyBits;
   const double dense_bits = side.dense != nullptr ? DenseBits(*side.dense, chunk.size()) : kTooManyBits;
   if (side.dense != nullptr && dense_bits < kWorthATry * sparse_bits) {
     contest.Try(CodecId::kPatchDense, [&](MutableByteSpan target) {
@@ -145,7 +145,7 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
           EncodeDenseChunk(*side.dense, FirstDenseWord(head, chunk_index), chunk, predicted, target, scratch));
     });
   }
-  if (8 * changed < word_count && sparse_bits < kWorthATry * std::min(dense_bits, contest.bits())) {
+  if (3 * changed < word_count && sparse_bits < kWorthATry * std::min(dense_bits, contest.bits())) {
     contest.Try(CodecId::kPatchSparse, [&](MutableByteSpan target) {
       return Written(EncodeSparseChunk(word, chunk, predicted, target, scratch));
     });
@@ -163,9 +163,10 @@ void PredictPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan ba
 }
 
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
-                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch, bool base_is_known) {
   auto known = static_cast<CodecId>(codec);
-  if (NeedsBase(head, known)) return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch);
+  if (NeedsBase(head, known))
+    return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch, base_is_known);
   if (known > CodecId::kPlanes)
     return Error{ErrorCode::kUnsupportedFeature, 0, "codec " + std::to_string(codec) + " in a patch"};
   return DecodeOrdinaryChunk(head, chunk_index, codec, payload, chunk, scratch);

@@ -20,6 +20,9 @@ constexpr size_t kStretchElements = 256;
 constexpr uint64_t kFirstStretches = 128;
 constexpr uint64_t kAllStretches = 2048;
 constexpr double kMinSavedBits = 0.01;
+// Where even the table leaves more multiplications an element than this, restoring a large tensor would take too long.
+constexpr double kMaxMeanSteps = 512;
+constexpr uint64_t kSlowElements = uint64_t{1} << 17;
 
 /// Reads stretches of whole elements, evenly spread over what both have.
 class StretchReader {
@@ -93,7 +96,10 @@ Result<PredictorFit> FitReplay(const StretchReader& reader) {
   if (runs.empty()) return fit;
   const double saved_bits = SavedBits(pairs, runs);
   if (saved_bits < kMinSavedBits) return fit;
-  return PredictorFit{MakeReplayPredictor(std::move(runs), reader.element_count()), saved_bits};
+  Predictor predictor = MakeReplayPredictor(std::move(runs), reader.element_count());
+  const bool is_slow = reader.element_count() > kSlowElements && predictor.replay->MeanSteps() > kMaxMeanSteps;
+  if (is_slow) return fit;
+  return PredictorFit{std::move(predictor), saved_bits};
 }
 
 /// Casts to BF16 are rounded or cut: whichever gives more elements of the tensor.

@@ -93,9 +93,14 @@ void OfferAnyFactor(const LossCurve& curve, const Judge& judge, Choice& choice) 
 }
 
 /// One factor of F32 for all steps: tried for every number of steps, with the distances from 1 that give the mean loss.
-void OfferConstant(double mean_units, const Judge& judge, Choice& choice) {
+/// Small distances need no trial where the curve is known well, for schedules of them were looked for.
+void OfferConstant(double mean_units, const LossCurve& curve, const Judge& judge, Choice& choice) {
   constexpr size_t kFirstLook = 64;
-  for (uint32_t steps = 1; steps <= kReplayStepsMax && steps <= 1.5 * mean_units + 1; ++steps) {
+  constexpr double kTriedSteps = 1024;
+  constexpr size_t kKnownWell = 256;
+  constexpr double kKnownDistance = 48;
+  const double most_steps = curve.points.size() >= kKnownWell ? mean_units / kKnownDistance : 1.5 * mean_units + 1;
+  for (uint32_t steps = 1; steps <= std::min(most_steps, kTriedSteps); ++steps) {
     const double distance = mean_units / steps;
     const double tolerance = distance < 8 ? 0.1 * distance + 1 : 0.001 * distance + 1;
     const double last = std::min(distance + tolerance, 65535.0);
@@ -125,7 +130,7 @@ std::vector<ReplayRun> FitDecay(const WordPairs& pairs) {
   Choice choice;
   choice.Offer(FitSchedule(curve, decayed.weights), judge);
   if (choice.share < kGoodShare) OfferAnyFactor(curve, judge, choice);
-  if (choice.share < kGoodShare) OfferConstant(decayed.mean_units, judge, choice);
+  if (choice.share < kGoodShare) OfferConstant(decayed.mean_units, curve, judge, choice);
   if (choice.runs.empty()) choice.runs = {{1 - decayed.mean_units * kUnit, 1}};
   return choice.runs;
 }

@@ -66,16 +66,17 @@ class Model {
 inline constexpr uint64_t kModelPartMinBytes = 65;
 
 /// Opens a file of any container, an archive (in parts or whole) that is no patch, or a directory; in it links to files
-/// are followed. Errors: kIo, kInvalidArgument, kBaseMismatch (a patch, which cannot be read by itself), those of
-/// reading archives.
+/// are followed. "X.fly/checkpoint-10" is that file or directory of the tree that the archive X.fly holds. Errors: kIo,
+/// kInvalidArgument, kBaseMismatch (a patch, which cannot be read by itself), those of reading archives.
 Result<std::shared_ptr<Model>> OpenModel(const std::string& path);
 
 /// Opens the file or the parts of an archive.
 Result<std::shared_ptr<const ByteSource>> OpenArchiveSource(const std::string& path);
 
 /// The model of an archive that `source` holds. Precondition: the reader has a base where it needs one.
+/// Of a tree only what is `member` or below it, where that is not empty.
 Result<std::shared_ptr<Model>> MakeArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveReader reader,
-                                                std::string name);
+                                                std::string name, std::string member = "");
 
 /// The bytes of one part as a source of its own.
 class ModelPartSource final : public ByteSource {

@@ -15,14 +15,17 @@ constexpr size_t kHashBytes = size_t{1} << 20;
 
 }  // namespace
 
-ArchiveModel::ArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveReader reader, std::string name)
-    : source_(std::move(source)), reader_(std::move(reader)) {
+ArchiveModel::ArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveReader reader, std::string name,
+                           std::string member)
+    : source_(std::move(source)), reader_(std::move(reader)), member_(std::move(member)) {
   name_ = std::move(name);
-  identity_ = IdentityOf(reader_.index());
+  if (member_.empty()) identity_ = IdentityOf(reader_.index());
   for (const IndexFile& file : reader_.index().files) {
+    std::optional<std::string> path = PathInMember(file.name);
+    if (!path.has_value()) continue;
     for (const IndexExtent& extent : file.extents) {
       if (!extent.is_tensor && extent.decoded_bytes < kModelPartMinBytes) continue;
-      ModelPart part{extent.is_tensor,     extent.is_tensor ? extent.name : file.name,
+      ModelPart part{extent.is_tensor,     extent.is_tensor ? extent.name : *path,
                      extent.dtype,         extent.shape,
                      extent.decoded_bytes, {}};
       if (extent.digest_algorithm == DigestAlgorithm::kSha256Tree) part.digest = extent.digest;
@@ -30,6 +33,13 @@ ArchiveModel::ArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveRead
       extents_.push_back(&extent);
     }
   }
+}
+
+std::optional<std::string> ArchiveModel::PathInMember(const std::string& path) const {
+  if (member_.empty()) return path;
+  if (path == member_) return path.substr(path.rfind('/') + 1);
+  bool is_below = path.size() > member_.size() && path.starts_with(member_) && path[member_.size()] == '/';
+  return is_below ? std::optional(path.substr(member_.size() + 1)) : std::nullopt;
 }
 
 std::unique_ptr<RangeReader> ArchiveModel::TakeRanges() const {
@@ -66,7 +76,7 @@ Result<std::vector<Digest>> ArchiveModel::FileDigests() {
   RangeReader ranges(reader_);
   AlignedBuffer buffer(kHashBytes);
   for (const IndexFile& file : reader_.index().files) {
-    if (file.entry.kind != EntryKind::kFile) continue;
+    if (file.entry.kind != EntryKind::kFile || !PathInMember(file.name).has_value()) continue;
     Sha256Stream hash;
     for (const IndexExtent& extent : file.extents) {
       for (uint64_t begin = 0; begin < extent.decoded_bytes; begin += kHashBytes) {
@@ -81,8 +91,9 @@ Result<std::vector<Digest>> ArchiveModel::FileDigests() {
 }
 
 Result<std::shared_ptr<Model>> MakeArchiveModel(std::shared_ptr<const ByteSource> source, ArchiveReader reader,
-                                                std::string name) {
-  return std::shared_ptr<Model>(std::make_shared<ArchiveModel>(std::move(source), std::move(reader), std::move(name)));
+                                                std::string name, std::string member) {
+  return std::shared_ptr<Model>(
+      std::make_shared<ArchiveModel>(std::move(source), std::move(reader), std::move(name), std::move(member)));
 }
 
 }  // namespace flyweight

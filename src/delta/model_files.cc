@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "base/aligned_buffer.h"
@@ -60,6 +61,38 @@ Result<std::shared_ptr<Model>> OpenArchive(std::shared_ptr<const ByteSource> sou
     return WithContext(std::move(missing), "'" + path + "'");
   }
   return MakeArchiveModel(std::move(source), std::move(reader), NameOf(path));
+}
+
+/// A path that leads into an archive: that of the archive, and what it names there.
+struct MemberPath {
+  std::string archive;
+  std::string member;
+};
+
+std::optional<MemberPath> SplitMemberPath(const std::string& path) {
+  std::error_code code;
+  std::string whole = fs::path(path).lexically_normal().string();
+  while (whole.size() > 1 && whole.ends_with('/')) whole.pop_back();
+  if (fs::exists(whole, code)) return std::nullopt;
+  for (size_t slash = whole.rfind('/'); slash != std::string::npos && slash > 0; slash = whole.rfind('/', slash - 1)) {
+    std::string archive = whole.substr(0, slash);
+    if (fs::is_regular_file(archive, code)) return MemberPath{archive, whole.substr(slash + 1)};
+    if (fs::exists(archive, code)) break;
+  }
+  return std::nullopt;
+}
+
+Result<std::shared_ptr<Model>> OpenMember(const MemberPath& path) {
+  FLYWEIGHT_ASSIGN(std::shared_ptr<const ByteSource> source, OpenArchiveSource(path.archive));
+  FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
+  bool has_member = std::ranges::any_of(reader.index().files, [&](const IndexFile& file) {
+    return file.name == path.member || file.name.starts_with(path.member + "/");
+  });
+  if (!reader.index().is_tree || !has_member) {
+    return Error{ErrorCode::kInvalidArgument, 0, "'" + path.archive + "' holds no '" + path.member + "'"};
+  }
+  if (reader.needs_base()) return WithContext(MissingBase(*reader.base_table()), "'" + path.archive + "'");
+  return MakeArchiveModel(std::move(source), std::move(reader), NameOf(path.member), path.member);
 }
 
 }  // namespace
@@ -150,6 +183,7 @@ Result<std::shared_ptr<Model>> OpenModel(const std::string& path) {
     FLYWEIGHT_ASSIGN(auto files, ListFiles(path));
     return FilesModel::Open(std::move(files), NameOf(path));
   }
+  if (std::optional<MemberPath> member = SplitMemberPath(path); member.has_value()) return OpenMember(*member);
   FLYWEIGHT_ASSIGN(std::shared_ptr<const ByteSource> source, OpenArchiveSource(path));
   FLYWEIGHT_ASSIGN(bool is_archive, StartsAsArchive(*source));
   if (is_archive) return OpenArchive(std::move(source), path);

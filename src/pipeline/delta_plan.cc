@@ -104,20 +104,40 @@ class DeltaPlanner {
     return Relative(Total(losses));
   }
 
-  /// The largest step, about, that the sample allows: found by doubling, then by halving the interval.
+  /// A step that was tried on the sample.
+  struct Tried {
+    double step = 0;
+    double error = 0;
+  };
+
+  /// Where between two tries the error is wanted, as it grows with a power of the step.
+  static double Between(const Tried& low, const Tried& high, double error) {
+    const double middle = std::sqrt(low.step * high.step);
+    if (!(low.error > 0)) return middle;
+    const double slope = std::log(high.error / low.error) / std::log(high.step / low.step);
+    const double step = low.step * std::exp(std::log(error / low.error) / slope);
+    // Not so near to an end that the other one would stay where it is.
+    const double share = std::log(step / low.step) / std::log(high.step / low.step);
+    return share > 0.05 && share < 0.95 ? step : middle;
+  }
+
+  /// The largest step, about, that the sample allows: found by doubling, then in the interval that is left.
   Result<float> SampleStep(double error) {
     FLYWEIGHT_ASSIGN(std::vector<LossyPatchLoss> losses, Measure({DeltaMethod::kUniform, 1, 0}, kSampledChunks));
     const double change = std::sqrt(Total(losses).squared_change / std::max(element_count_, 1.0));
     if (!(change > 0)) return 1.0F;
-    double low = 0, high = 0, step = 8 * error * change;
-    for (int round = 0; round < kSearchRounds && (low == 0 || high == 0 || high > kFineEnough * low); ++round) {
+    Tried low, high;
+    double step = 8 * error * change;
+    for (int round = 0; round < kSearchRounds; ++round) {
       FLYWEIGHT_ASSIGN(double found, SampledError(step));
-      (found <= error ? low : high) = step;
+      (found <= error ? low : high) = {step, found};
+      bool is_near = found <= error && found >= kNearEnough * error;
       // Beyond this nothing is left of the differences, and nothing can be lost any more.
-      if (high == 0 && step > 0x1p20 * change) break;
-      step = low == 0 ? high / 2 : high == 0 ? low * 2 : std::sqrt(low * high);
+      bool is_past = high.step == 0 && step > 0x1p20 * change;
+      if (is_near || is_past || (low.step != 0 && high.step != 0 && high.step <= kFineEnough * low.step)) break;
+      step = low.step == 0 ? high.step / 2 : high.step == 0 ? low.step * 2 : Between(low, high, kMargin * error);
     }
-    return static_cast<float>(std::max(low == 0 ? high / 2 : low, 0x1p-120));
+    return static_cast<float>(std::max(low.step == 0 ? high.step / 2 : low.step, 0x1p-120));
   }
 
   /// Makes the step such that all tensors together lose no more than `error`, and not much less.

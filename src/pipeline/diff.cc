@@ -262,13 +262,13 @@ bool DiffReport::is_same() const {
 Result<DiffReport> DiffModels(const std::string& base, const std::string& variant, const DiffOptions& options) {
   return Guarded([&]() -> Result<DiffReport> {
     ThreadPool pool(ResolveThreadCount(options.thread_count));
-    auto open = [&](const std::string& path) -> Result<std::unique_ptr<ModelSide>> {
-      Result<std::unique_ptr<ModelSide>> side = OpenModelSide(path, pool.thread_count(), options.notice);
+    auto open = [&](const std::string& path, const std::string& other) -> Result<std::unique_ptr<ModelSide>> {
+      Result<std::unique_ptr<ModelSide>> side = OpenModelSide(path, other, pool.thread_count(), options.notice);
       if (!side.ok()) return WithContext(side.take_error(), path == kStreamPath ? "standard input" : path);
       return side;
     };
-    FLYWEIGHT_ASSIGN(std::unique_ptr<ModelSide> base_side, open(base));
-    FLYWEIGHT_ASSIGN(std::unique_ptr<ModelSide> variant_side, open(variant));
+    FLYWEIGHT_ASSIGN(std::unique_ptr<ModelSide> base_side, open(base, variant));
+    FLYWEIGHT_ASSIGN(std::unique_ptr<ModelSide> variant_side, open(variant, base));
     return Differ(*base_side, *variant_side, options, pool).Run();
   });
 }

@@ -204,6 +204,23 @@ TEST(Diff, PatternsChooseTensors) {
   EXPECT_FALSE(Diff(directory.File("a.safetensors"), directory.File("b.safetensors"), {"layer.*"}).is_same());
 }
 
+TEST(Diff, APatchIsComparedWithItsBase) {
+  TempDir directory;
+  Entries variant = Model();
+  variant[0].bytes[5] ^= std::byte{1};
+  Write(directory.File("a.safetensors"), Model());
+  Write(directory.File("b.safetensors"), variant);
+  CompressOptions options;
+  options.bases = {directory.File("a.safetensors")};
+  ASSERT_THAT(CompressFile(directory.File("b.safetensors"), directory.File("p.fly"), options), IsOk());
+  DiffReport report = Diff(directory.File("a.safetensors"), directory.File("p.fly"));
+  EXPECT_THAT(Kinds(report), UnorderedElementsAre(Pair("embed", "changed")));
+  EXPECT_EQ(Find(report, "embed").changed_count, 1U);
+  // On another model it is no patch.
+  EXPECT_THAT(DiffModels(directory.File("b.safetensors"), directory.File("p.fly"), {}),
+              FailsWith(ErrorCode::kBaseMismatch));
+}
+
 TEST(Diff, NamesWhatIsMissing) {
   TempDir directory;
   Write(directory.File("a.safetensors"), Model());

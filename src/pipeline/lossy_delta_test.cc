@@ -10,7 +10,7 @@ namespace {
 using namespace test;  // NOLINT: a test
 using testing::HasSubstr;
 
-std::vector<float> Floats(ByteSpan bytes) {
+std::vector<float> Floats(const Bytes& bytes) {
   std::vector<float> values(bytes.size() / sizeof(float));
   std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
   return values;

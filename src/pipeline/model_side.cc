@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "container/annotate.h"
+#include "pipeline/base_input.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/pack_input.h"
@@ -62,7 +63,10 @@ class ArchiveSide final : public ModelSide {
     return WithContext(status.take_error(), holder.name.empty() ? name : holder.name + ":" + name);
   }
 
-  Status CheckUnchanged() const override { return input_.CheckUnchanged(); }
+  Status CheckUnchanged() const override {
+    FLYWEIGHT_TRY(CheckBaseUnchanged(reader_));
+    return input_.CheckUnchanged();
+  }
 
  private:
   InputEndpoint input_;
@@ -91,7 +95,7 @@ class FileSide final : public ModelSide {
 
 }  // namespace
 
-Result<std::unique_ptr<ModelSide>> OpenModelSide(const std::string& path, size_t worker_count,
+Result<std::unique_ptr<ModelSide>> OpenModelSide(const std::string& path, const std::string& other, size_t worker_count,
                                                  const NoticeCallback& notice) {
   if (path != kStreamPath && IsDirectory(path)) {
     FLYWEIGHT_ASSIGN(std::unique_ptr<PackInput> input,
@@ -113,6 +117,9 @@ Result<std::unique_ptr<ModelSide>> OpenModelSide(const std::string& path, size_t
     return std::unique_ptr<ModelSide>(std::make_unique<FileSide>(std::move(input), std::move(index)));
   }
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
+  if (reader.needs_base() && other != kStreamPath) {
+    FLYWEIGHT_TRY(AttachBase(reader, path, {other}, RowCheck::kWhole));
+  }
   return std::unique_ptr<ModelSide>(std::make_unique<ArchiveSide>(std::move(input), std::move(reader), worker_count));
 }
 

@@ -21,8 +21,9 @@ class ModelSide {
   virtual Status CheckUnchanged() const = 0;
 };
 
-/// Opens what `path` names, for `worker_count` readers. Errors: those of reading files and archives.
-Result<std::unique_ptr<ModelSide>> OpenModelSide(const std::string& path, size_t worker_count,
+/// Opens what `path` names, for `worker_count` readers. A patch is taken for one on `other`, the model that it is
+/// compared with. Errors: those of reading files and archives; kBaseMismatch where that is not so.
+Result<std::unique_ptr<ModelSide>> OpenModelSide(const std::string& path, const std::string& other, size_t worker_count,
                                                  const NoticeCallback& notice);
 
 }  // namespace flyweight

@@ -137,6 +137,30 @@ TEST_F(Sequence, RestoresOneVersionByItself) {
   }
 }
 
+TEST_F(Sequence, AFurtherVersionStandsOnOneInTheArchive) {
+  ASSERT_THAT(Archive(10), IsOk());
+  std::string last = run_ + "/" + NameOf(kVersionCount);
+  std::string next = directory_.File("next");
+  std::filesystem::copy(last, next, std::filesystem::copy_options::recursive);
+  Tensors tensors = {MakeEntry("new.weight", DType::kBF16, {16, 512}, 9)};
+  WriteFile(next + "/extra.safetensors", BuildSafetensors(tensors));
+  ASSERT_THAT(MakePatch(next, {archive_ + "/" + NameOf(kVersionCount)}, directory_.File("next.fly")), IsOk());
+  EXPECT_LT(std::filesystem::file_size(directory_.File("next.fly")), 40000U);
+  DecompressOptions options;
+  options.bases = {archive_ + "/" + NameOf(kVersionCount) + "/"};
+  ASSERT_THAT(DecompressFile(directory_.File("next.fly"), directory_.File("back"), options), IsOk());
+  ExpectEqualTrees(next, directory_.File("back"));
+  // The version on the disk is the same base; another version is not.
+  options.bases = {last};
+  ASSERT_THAT(DecompressFile(directory_.File("next.fly"), directory_.File("back2"), options), IsOk());
+  options.bases = {archive_ + "/" + NameOf(1)};
+  EXPECT_THAT(DecompressFile(directory_.File("next.fly"), directory_.File("back3"), options),
+              FailsWith(ErrorCode::kBaseMismatch));
+  options.bases = {archive_ + "/none"};
+  EXPECT_THAT(DecompressFile(directory_.File("next.fly"), directory_.File("back3"), options),
+              FailsWith(ErrorCode::kInvalidArgument));
+}
+
 TEST_F(Sequence, KeyFramesBoundTheChain) {
   ASSERT_THAT(Archive(4), IsOk());
   EXPECT_EQ(Depths()["layer.0.weight"], 3U);

@@ -13,7 +13,9 @@
 #include "lossy/error_sums.h"
 #include "lossy/lossy_report.h"
 #include "lossy/quantise.h"
+#include "lossy_patch_sample.h"
 #include "patch_archive.h"
+#include "patch_sample.h"
 #include "support/block_weights.h"
 #include "support/weights.h"
 
@@ -340,6 +342,18 @@ int Run() {
     auto sample = MakeArchive(name, tensors);
     if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
     if (!WriteGolden(folder, name, name + ".bin", sample.value().archive, sample.value().files, manifest)) return 1;
+  }
+  if (!std::filesystem::exists(folder / "lossy_patches.fly")) {
+    auto sample = MakeLossyPatches("lossy_patches");
+    if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
+    const auto& [archive, files] = sample.value();
+    if (!WriteGolden(folder, "lossy_patches", "lossy_patches.bin", archive, files, manifest)) return 1;
+  }
+  if (!std::filesystem::exists(folder / "patch_records.fly")) {
+    auto sample = MakePatches("patch_records");
+    if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
+    const auto& [archive, files] = sample.value();
+    if (!WriteGolden(folder, "patch_records", "patch_records.bin", archive, files, manifest)) return 1;
   }
   auto parity = ParityArchives();
   if (!parity.ok()) return std::fprintf(stderr, "%s\n", parity.error().message.c_str()), 1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import gc
 import io
 import mmap
 
@@ -242,3 +243,18 @@ def test_a_blob_may_be_any_buffer():
     blob = flyweight.compress(TEXT)
     for other in (bytearray(blob), memoryview(blob), np.frombuffer(blob, np.uint8)):
         assert flyweight.decompress(other) == TEXT
+
+
+@pytest.mark.parametrize("buffer", [array.array("f", [1, 2]), (ctypes.c_float * 3)(1, 2, 3), (ctypes.c_float * 0)()])
+def test_a_view_of_any_format_can_be_part_of_a_cycle(buffer):
+    for source in (buffer, memoryview(buffer)):
+        cycle = [_buffers.read_view(source), _buffers.write_view(source)]
+        assert [bytes(view) for view in cycle] == [bytes(buffer)] * 2
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+
+
+def test_a_part_of_a_buffer_of_any_format_is_only_that_part():
+    numbers = (ctypes.c_float * 4)(1, 2, 3, 4)
+    assert bytes(_buffers.read_view(memoryview(numbers)[1:3])) == bytes(numbers)[4:12]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -106,6 +108,14 @@ def test_compress_takes_tensors_that_need_gradients_or_are_conjugated():
     assert flyweight.decompress(flyweight.compress(tensor)) == tensor.detach().numpy().tobytes()
     expected = tensor.detach().conj().resolve_conj().numpy().tobytes()
     assert flyweight.decompress(flyweight.compress(tensor.conj())) == expected
+
+
+def test_the_bytes_of_a_tensor_can_be_part_of_a_cycle():
+    # As the frames of a traceback make it.
+    cycle = [flyweight.torch.describe(torch.ones(5))[0], flyweight.torch.writable_bytes(torch.ones(5))]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
 
 
 def test_tensors_that_cannot_be_used_in_place_are_refused():

@@ -8,7 +8,9 @@ import numpy as np
 from class_codecs import classes, context_stream, frequency_tables
 from cursor import Cursor, must
 from lossy_codecs import bf16_values, block_words, f16_values, to_elements
+from patch_codecs import check_base, patch_differences
 
+LOSSY_PATCH = 137
 CONTEXTS, BIAS, DIRECT, HIGHEST, EXACT = 20, 24, 40, 103, 255
 WORDS = {"F32": "<u4", "F16": "<u2", "BF16": "<u2"}
 
@@ -79,9 +81,9 @@ def as_values(elements, dtype_name):
     return bf16_values(elements) if dtype_name == "BF16" else f16_values(elements)
 
 
-def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
+def lossy_patch(payload, side, dtype_name, expected, first):
     """The payload of codec 137 behind the checksum of the base. `expected` is what the base lets expect of the chunk,
-    `patch_differences(payload, expected)` decodes section 3.14.5."""
+    whose first element has the number `first`."""
     cursor = Cursor(payload)
     words = np.frombuffer(expected, dtype=WORDS[dtype_name])
     count = len(words)
@@ -113,6 +115,12 @@ def lossy_patch(payload, side, dtype_name, expected, first, patch_differences):
     is_exact = symbols == EXACT
     must(int(is_exact.sum()) == exact_count and bool(exact_count) == bool(exact_bytes), "lossy patch: exact elements")
     if exact_count:
-        given = patch_differences(exact, words[is_exact].tobytes())
+        given = patch_differences(exact, words.dtype.itemsize, words[is_exact].tobytes())
         result[is_exact] = np.frombuffer(given, dtype=words.dtype)
     return result.tobytes()
+
+
+def expected_chunk(cursor, patch, base, element_bytes, first, count):
+    """What the base lets expect of a chunk, once its checksum was read and holds."""
+    expected = patch.predictor.predict(check_base(cursor, patch, base, first, count), first)
+    return expected.ljust(count * element_bytes, b"\0")
