@@ -28,8 +28,8 @@ struct Refusal {
 };
 
 constexpr std::array kRefusals = {
-    Refusal{"--diff,--rediff,--serve",
-            "that is not there; compress --base BASE makes a patch, apply and decompress --base apply it"},
+    Refusal{"--diff,--rediff", "comparing models is a verb: flyweight diff A B"},
+    Refusal{"--serve", "there is no server; flyweight info and list read archives where they are"},
     Refusal{"--use-v8-codec",
             "there is no codec to choose: each tensor gets the one that suits it; leave the option out"},
 };

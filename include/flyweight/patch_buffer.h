@@ -45,6 +45,9 @@ struct ApplyOptions {
   /// Compare everything with its checksums, the patch's bytes and the tensors', before the first byte is written. Else
   /// each chunk is compared just before it is written, which is faster and may end half way.
   bool check_first = true;
+  /// Compare each chunk with its checksum after it was written too. Without that a third less is read; what the
+  /// checksums of patch and tensors promise is then taken for granted.
+  bool check_result = true;
   bool only_targets = false;  ///< tensors of the patch that have no target are left out; else that is an error
 };
 
@@ -85,11 +88,12 @@ class TensorPatch {
   /// Changes tensors in the caller's memory, which holds what the patch was made from, into what it makes. Targets are
   /// found by name; those that the patch does not name stay. Each chunk must be the base's, or the result's already (an
   /// apply that was interrupted is completed); each is compared with its checksum after it was written. No copy of the
-  /// tensors is made. Tensors may be tied, one memory under several names. Errors, with nothing written: kAlreadyApplied where there is nothing left to do and
-  /// `idempotent` is not set; kBaseMismatch, naming tensors and chunks that are neither base nor result, a target that
-  /// is missing or of another dtype or shape; those of reading archives. With `check_first` unset the last two kinds
-  /// may come after some chunks were written. What comes after writing although everything was compared first means a
-  /// forged patch or bad memory. A tensor that is_in_place is not may be there only as what the patch makes of it.
+  /// tensors is made. Tensors may be tied, one memory under several names. Errors, with nothing written:
+  /// kAlreadyApplied where there is nothing left to do and `idempotent` is not set; kBaseMismatch, naming tensors and
+  /// chunks that are neither base nor result, a target that is missing or of another dtype or shape; those of reading
+  /// archives. With `check_first` unset the last two kinds may come after some chunks were written. What comes after
+  /// writing although everything was compared first means a forged patch or bad memory. A tensor that is_in_place is
+  /// not may be there only as what the patch makes of it.
   Result<ApplySummary> ApplyInPlace(std::span<const TensorTarget> targets, const ApplyOptions& options) const;
 
   /// Decodes tensor `index` into `target` from its base, which may begin where `target` does. Errors: those of reading

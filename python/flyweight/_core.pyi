@@ -21,9 +21,14 @@ def dtypes() -> list[tuple[str, int]]:
 def dtype_name(name: str) -> str | None:
     """The dtype's name for any of its aliases."""
 
-def compress_paths(sources: list[bytes], target: bytes, bases: list[bytes], level: int, threads: int, overwrite: bool) -> dict[str, int]:
+def compress_paths(sources: list[bytes], target: bytes, bases: list[bytes], level: int, threads: int, overwrite: bool, lossy_delta: str = '') -> dict[str, int]:
     """
     Compresses files or directories into one archive; with bases, what changed against them.
+    """
+
+def list_archive(path: bytes) -> dict[str, object]:
+    """
+    What an archive's index says of it, of what it stands on and of its tensors.
     """
 
 def decompress_path(source: bytes, target: bytes, bases: list[bytes], threads: int, overwrite: bool) -> dict[str, int]:
@@ -156,7 +161,7 @@ class TensorPatch:
         (name, dtype, shape, bytes, stored bytes, needs base, base dtype, base shape, base bytes, can be done in place) of each tensor.
         """
 
-    def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, idempotent: bool, check_first: bool, only_targets: bool) -> tuple[int, int, int]:
+    def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, idempotent: bool, check_first: bool, check_result: bool, only_targets: bool) -> tuple[int, int, int]:
         """
         Changes targets in place. Returns how many chunks there are, were written, were done before.
         """

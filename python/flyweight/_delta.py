@@ -131,6 +131,7 @@ def apply_patch_(
     *,
     idempotent: bool = False,
     check_first: bool = True,
+    check_result: bool = True,
     framework: str = "np",
     threads: int = 0,
 ) -> int:
@@ -141,7 +142,9 @@ def apply_patch_(
     the first is, all are compared with their checksums: BaseMismatchError, naming them, where they are not what the
     patch was made from, AlreadyAppliedError where they are its result already (with `idempotent` that is no error).
     What an interrupted call left is completed. `check_first=False` compares each chunk just before it is written, which
-    is faster; an error then leaves the chunks before it changed. `framework` is that of tensors put into an empty dict.
+    is faster; an error then leaves the chunks before it changed. `check_result=False` does not read again what was
+    written: patch and tensors were compared with their checksums, and decoding is trusted. `framework` is that of
+    tensors put into an empty dict.
     """
     opened = _core.TensorPatch(_buffers.read_view(patch))
     targets: list[Bytes] = []
@@ -168,7 +171,7 @@ def apply_patch_(
     written = 0
     if targets or not made:
         _, written, _ = opened.apply(
-            rows(targets), _buffers.check_threads(threads), idempotent or bool(made), check_first, True
+            rows(targets), _buffers.check_threads(threads), idempotent or bool(made), check_first, check_result, True
         )
     if isinstance(state, MutableMapping):
         state.update(made)

@@ -1,6 +1,6 @@
 """Near-lossless deltas between models, with the names and arguments of the package deltatensors, in archives.
 
-A delta is a patch on a base (`flyweight.compress_file(..., base=...)`) whose tensors come a little off on purpose. Every
+A delta is a patch on a base (`flyweight.compress_file(..., base=...)`) whose tensors come a little off on purpose. Each
 tensor comes back in its own dtype; tensors may be added, removed, resized and re-typed, base and tune be sharded in any
 way. A wrong base, links in a wrong order and damage raise before anything is returned. State dicts are of numpy arrays
 or torch tensors.

@@ -98,7 +98,7 @@ class OpenPatch {
     return rows;
   }
 
-  nb::tuple Apply(const nb::list& target_rows, size_t threads, bool idempotent, bool check_first,
+  nb::tuple Apply(const nb::list& target_rows, size_t threads, bool idempotent, bool check_first, bool check_result,
                   bool only_targets) const {
     std::vector<WriteBuffer> buffers;
     std::vector<TensorTarget> targets = TensorsOf<TensorTarget>(target_rows, buffers);
@@ -106,6 +106,7 @@ class OpenPatch {
     options.thread_count = threads;
     options.idempotent = idempotent;
     options.check_first = check_first;
+    options.check_result = check_result;
     options.only_targets = only_targets;
     std::optional<Result<ApplySummary>> result;
     {
@@ -159,9 +160,10 @@ void BindPatchBuffer(nb::module_& module) {
            "(name, dtype, shape, bytes, stored bytes, needs base, base dtype, base shape, base bytes, can be done in "
            "place) of each tensor.")
       .def("apply", &OpenPatch::Apply, nb::arg("targets"), nb::arg("threads"), nb::arg("idempotent"),
-           nb::arg("check_first"), nb::arg("only_targets"),
-           nb::sig("def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, "
-                   "idempotent: bool, check_first: bool, only_targets: bool) -> tuple[int, int, int]"),
+           nb::arg("check_first"), nb::arg("check_result"), nb::arg("only_targets"),
+           nb::sig(
+               "def apply(self, targets: list[tuple[bytes, str, tuple[int, ...], memoryview]], threads: int, "
+               "idempotent: bool, check_first: bool, check_result: bool, only_targets: bool) -> tuple[int, int, int]"),
            "Changes targets in place. Returns how many chunks there are, were written, were done before.")
       .def("decode", &OpenPatch::Decode, nb::arg("index"), nb::arg("base").noconvert(), nb::arg("target").noconvert(),
            nb::arg("threads"),

@@ -2,7 +2,7 @@
 
 _flyweight() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb= word
-  local verbs="compress decompress apply extract list info stat verify scan bench diff rebase prune migrate repair convert help"
+  local verbs="compress decompress apply extract list info stat verify scan bench diff rebase serve-plan prune migrate repair convert help"
   local common="--force --quiet --verbose --json --threads --help --version"
   local levels="--fast --balanced --high --max --best --inference --storage"
   local compressing="--output --stdout --recursive --split --rm --resume --recovery --ecc --strip --lossy --lossy-delta --base --auto-base --base-dir --sequence --key-every --no-verify
@@ -11,7 +11,7 @@ _flyweight() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      compress | decompress | apply | extract | list | ls | info | peek | stat | verify | test | scan | bench | diff | rebase | prune | \
+      compress | decompress | apply | extract | list | ls | info | peek | stat | verify | test | scan | bench | diff | rebase | serve-plan | prune | \
         migrate | repair | convert | help) verb=$word && break ;;
       -d | --decompress) verb=decompress && break ;;
       -t | --test) verb=verify && break ;;

@@ -1,6 +1,6 @@
 # Completion of flyweight for fish.
 
-set -l verbs compress decompress apply extract list ls info peek stat verify test scan bench diff rebase prune migrate repair convert help
+set -l verbs compress decompress apply extract list ls info peek stat verify test scan bench diff rebase serve-plan prune migrate repair convert help
 set -l none "not __fish_seen_subcommand_from $verbs"
 set -l writes "__fish_seen_subcommand_from compress convert; or $none"
 set -l levels "__fish_seen_subcommand_from compress convert migrate; or $none"
@@ -17,6 +17,7 @@ complete -c flyweight -n $none -a scan -d 'how small each level would make it, a
 complete -c flyweight -n $none -a bench -d 'levels and zstd on your file'
 complete -c flyweight -n $none -a diff -d 'what changed between two models'
 complete -c flyweight -n $none -a rebase -d 'make one patch of several, or move it'
+complete -c flyweight -n $none -a serve-plan -d 'memory of a base and patches on it'
 complete -c flyweight -n $none -a prune -d 'remove versions that nothing needs'
 complete -c flyweight -n $none -a migrate -d 'encode anew'
 complete -c flyweight -n $none -a repair -d 'mend a damaged archive'

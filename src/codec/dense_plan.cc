@@ -1,10 +1,10 @@
 #include "codec/dense_plan.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "codec/dense_runs.h"
 #include "codec/dense_wire.h"
+#include "codec/difference_cost.h"
 #include "codec/float_side.h"
 #include "transform/delta_activity/delta_activity.h"
 #include "transform/delta_fields/delta_fields.h"
@@ -197,11 +197,11 @@ class Census {
   uint64_t SparseBits(uint64_t word_count) const {
     const auto changed = static_cast<double>(Changed());
     if (width_bits_ != 0 || changed * 8 > static_cast<double>(word_count)) return UINT64_MAX;
-    double bits = changed * (std::log2(static_cast<double>(word_count) / std::max(changed, 1.0)) + 1.44);
+    double bits = changed * (ExactLog2(static_cast<double>(word_count) / std::max(changed, 1.0)) + 1.44);
     for (size_t symbol = 1; symbol < kNibbleSymbols; ++symbol) {
       double count = 0;
       for (const auto& context : counts_) count += static_cast<double>(context[symbol]);
-      if (count > 0) bits += count * std::log2(changed / count);
+      if (count > 0) bits += count * ExactLog2(changed / count);
     }
     return static_cast<uint64_t>(bits) + RawBits();
   }

@@ -150,14 +150,15 @@ Status DecodeFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame,
 
 Status DecodePatchFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
                         const ChunkEntry& entry, ByteSpan base_chunk, MutableByteSpan target, CodecScratch& scratch,
-                        StoredCheck stored_check) {
+                        StoredCheck stored_check, PatchTrust trust) {
   if (!head.side->patch)
     return DecodeFrame(head, chunk_index, frame, readable_bytes, entry, target, scratch, stored_check);
   if (base_chunk.size() != BaseRangeOf(head, chunk_index).size_bytes)
     return Error{ErrorCode::kWrongBase, 0, "the base has another size than the one that this patch was made from"};
   auto decode = [&](uint8_t codec, ByteSpan payload) -> Result<uint64_t> {
-    FLYWEIGHT_TRY(DecodePatchChunk(head, chunk_index, codec, payload, base_chunk, target, scratch.impl()));
-    return Xxh3(target);
+    FLYWEIGHT_TRY(
+        DecodePatchChunk(head, chunk_index, codec, payload, base_chunk, target, scratch.impl(), trust.base_is_known));
+    return trust.result ? entry.decoded_xxh3 : Xxh3(target);
   };
   return DecodeChecked(frame, readable_bytes, entry, scratch, stored_check, decode);
 }

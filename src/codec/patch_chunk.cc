@@ -90,10 +90,10 @@ uint64_t FirstDenseWord(const RecordHead& head, uint64_t chunk_index) {
 }
 
 Status DecodeFromBase(const RecordHead& head, uint64_t chunk_index, CodecId codec, ByteSpan payload,
-                      ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+                      ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch, bool base_is_known) {
   ReadCursor cursor(payload);
   FLYWEIGHT_ASSIGN(uint64_t base_check, cursor.Read<uint64_t>());
-  if (base_check != Xxh3(base_chunk))
+  if (!base_is_known && base_check != Xxh3(base_chunk))
     return Error{ErrorCode::kWrongBase, 0, "the base is not the one that this patch was made from"};
   payload = payload.subspan(kBaseCheckBytes);
   const PatchSide& side = *head.side->patch;
@@ -163,9 +163,10 @@ void PredictPatchChunk(const RecordHead& head, uint64_t chunk_index, ByteSpan ba
 }
 
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
-                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch) {
+                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch, bool base_is_known) {
   auto known = static_cast<CodecId>(codec);
-  if (NeedsBase(head, known)) return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch);
+  if (NeedsBase(head, known))
+    return DecodeFromBase(head, chunk_index, known, payload, base_chunk, chunk, scratch, base_is_known);
   if (known > CodecId::kPlanes)
     return Error{ErrorCode::kUnsupportedFeature, 0, "codec " + std::to_string(codec) + " in a patch"};
   return DecodeOrdinaryChunk(head, chunk_index, codec, payload, chunk, scratch);

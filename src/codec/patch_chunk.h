@@ -10,8 +10,9 @@ EncodedChunk EncodePatchChunk(const RecordHead& head, Level level, uint64_t chun
                               ByteSpan base_chunk, MutableByteSpan payload, CodecScratch::Impl& scratch);
 
 /// Decodes a payload of such a record. `base_chunk` may begin where `chunk` does. kDecodePaddingBytes must be readable
-/// behind the payload. Errors: kTruncated, kCorrupt, kUnsupportedFeature, kWrongBase (chunk was not written to).
+/// behind the payload. With `base_is_known` the base is not compared with its checksum. Errors: kTruncated, kCorrupt,
+/// kUnsupportedFeature, kWrongBase (chunk was not written to).
 Status DecodePatchChunk(const RecordHead& head, uint64_t chunk_index, uint8_t codec, ByteSpan payload,
-                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch);
+                        ByteSpan base_chunk, MutableByteSpan chunk, CodecScratch::Impl& scratch, bool base_is_known);
 
 }  // namespace flyweight

@@ -50,11 +50,17 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
 ChunkEntry EncodePatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
                             MutableByteSpan frame, CodecScratch& scratch);
 
+/// What DecodePatchFrame need not compare with its checksum.
+struct PatchTrust {
+  bool base_is_known = false;  ///< the caller did that: the base chunk is the one that BaseCheckOf names
+  bool result = false;         ///< frame and base were found right, and decoding is trusted
+};
+
 /// DecodeFrame for a record that may be a patch. `base_chunk` is what BaseRangeOf says (nothing for other records) and
 /// may begin where `target` does, but must not overlap it otherwise. Errors: those of DecodeFrame, and kWrongBase where
 /// the base is not the one that the chunk was made from: target was not written to then.
 Status DecodePatchFrame(const RecordHead& head, uint64_t chunk_index, ByteSpan frame, size_t readable_bytes,
                         const ChunkEntry& entry, ByteSpan base_chunk, MutableByteSpan target, CodecScratch& scratch,
-                        StoredCheck stored_check = StoredCheck::kOnFailure);
+                        StoredCheck stored_check = StoredCheck::kOnFailure, PatchTrust trust = {});
 
 }  // namespace flyweight

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <string>
 
+#include "codec/difference_cost.h"
 #include "codec/plane_coder.h"
 #include "codec/planes_codec.h"
 #include "codec/scratch.h"
@@ -122,7 +122,7 @@ Status ReadGapPlane(ReadCursor& cursor, size_t word_count, std::span<uint32_t> p
 double SparseBits(uint64_t word_count, uint64_t changed, size_t word_bytes) {
   // Places, and values of some bits in each byte of a word.
   const double n = static_cast<double>(word_count), m = static_cast<double>(std::max<uint64_t>(changed, 1));
-  return m * (std::log2(n / m) + 1.44 + 1.25 * static_cast<double>(word_bytes)) + 200;
+  return m * (ExactLog2(n / m) + 1.44 + 1.25 * static_cast<double>(word_bytes)) + 200;
 }
 
 size_t CountChangedWords(size_t word_bytes, ByteSpan chunk, const std::byte* predicted) {

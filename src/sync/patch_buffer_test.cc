@@ -107,6 +107,9 @@ TEST(PatchBuffer, ChangesTensorsInPlaceWithAnyNumberOfThreads) {
       ASSERT_TRUE(summary.ok()) << summary.error().message;
       EXPECT_EQ(model.memory, next.memory);
       EXPECT_EQ(summary.value().done_count, 0U);
+      model = base;
+      ASSERT_TRUE(Apply(patch, model, {.check_first = check_first, .check_result = false}).ok());
+      EXPECT_EQ(model.memory, next.memory);
     }
   }
 }
@@ -194,6 +197,7 @@ TEST(PatchBuffer, RefusesAnotherBaseAlsoWhereThePatchChangesNothingAndWritesNoth
   EXPECT_EQ(summary.error().code, ErrorCode::kWrongBase);
   EXPECT_THAT(summary.error().message, HasSubstr("'layer.weight' chunk 0"));
   EXPECT_EQ(sibling.memory[0], base.memory[0]);
+  EXPECT_EQ(Apply(patch, other, {.check_first = false, .check_result = false}).error().code, ErrorCode::kWrongBase);
 }
 
 TEST(PatchBuffer, RefusesTargetsThatAreMissingTwiceOrOfAnotherShape) {

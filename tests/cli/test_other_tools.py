@@ -136,9 +136,9 @@ def test_a_fine_tune_is_a_patch_on_its_base(shelf, model):
 
 # The line, and what the answer says.
 COMES_LATER = [
-    ("flyweight --diff qwen.fly qwopus.gguf -o qwopus-delta.fly", "compress --base BASE makes a patch"),
-    ("flyweight --rediff qwen.fly qwopus-delta.fly -o full.gguf", "compress --base BASE makes a patch"),
-    ("flyweight --serve qwen.fly qwopus-delta.fly", "compress --base BASE makes a patch"),
+    ("flyweight --diff qwen.fly qwopus.gguf -o qwopus-delta.fly", "flyweight diff A B"),
+    ("flyweight --rediff qwen.fly qwopus-delta.fly -o full.gguf", "flyweight diff A B"),
+    ("flyweight --serve qwen.fly qwopus-delta.fly", "there is no server"),
     ("flyweight compress model.safetensors --use-v8-codec", "leave the option out"),
 ]
 

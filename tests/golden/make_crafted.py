@@ -16,8 +16,8 @@ sys.path.insert(0, str(HERE.parent / "reference"))
 
 import block_codecs as blocks  # noqa: E402
 import crafter as c  # noqa: E402
-from decoder import BLOCK_TYPES  # noqa: E402
 from decoder import Archive as Decoder  # noqa: E402
+from dtypes import BLOCK_TYPES  # noqa: E402
 from shared_places import cast_from_f32  # noqa: E402
 
 FEATURES = {}

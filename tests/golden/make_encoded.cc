@@ -15,6 +15,7 @@
 #include "lossy/quantise.h"
 #include "lossy_patch_sample.h"
 #include "patch_archive.h"
+#include "patch_sample.h"
 #include "support/block_weights.h"
 #include "support/weights.h"
 
@@ -347,6 +348,12 @@ int Run() {
     if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
     const auto& [archive, files] = sample.value();
     if (!WriteGolden(folder, "lossy_patches", "lossy_patches.bin", archive, files, manifest)) return 1;
+  }
+  if (!std::filesystem::exists(folder / "patch_records.fly")) {
+    auto sample = MakePatches("patch_records");
+    if (!sample.ok()) return std::fprintf(stderr, "%s\n", sample.error().message.c_str()), 1;
+    const auto& [archive, files] = sample.value();
+    if (!WriteGolden(folder, "patch_records", "patch_records.bin", archive, files, manifest)) return 1;
   }
   auto parity = ParityArchives();
   if (!parity.ok()) return std::fprintf(stderr, "%s\n", parity.error().message.c_str()), 1;

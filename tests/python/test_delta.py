@@ -130,6 +130,9 @@ def test_a_patch_changes_tensors_where_they_are(threads: int, check_first: bool)
     state = copy_of(base)
     arrays = dict(state)
     assert flyweight.apply_patch_(state, patch, check_first=check_first, threads=threads) > 0
+    again = copy_of(base)
+    flyweight.apply_patch_(again, patch, check_first=check_first, check_result=False, threads=threads)
+    assert_same(again, new)
     assert_same(state, new)
     assert all(state[name] is array for name, array in arrays.items())
     with pytest.raises(flyweight.AlreadyAppliedError):

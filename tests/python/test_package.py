@@ -55,7 +55,9 @@ def test_mypy_finds_nothing(tmp_path):
 def parameters(function: object) -> list[tuple[str, object, object]]:
     signature = inspect.signature(function)
     return [
-        (p.name, p.default, p.kind) for p in signature.parameters.values() if p.name not in ("self", "threads", "level")
+        (p.name, p.default, p.kind)
+        for p in signature.parameters.values()
+        if p.name not in ("self", "threads", "level", "base")
     ]
 
 

@@ -107,7 +107,7 @@ def patch_side(cursor, dtype_name, element_bytes, element_count, dtypes):
 
 
 def patch_dense(cursor, side, dtype_name):
-    """What stands behind it."""
+    """What stands behind it in records with transform 5."""
     flag = cursor.uint(1)
     must(flag <= 1, "a patch with unknown side information")
     if flag:
