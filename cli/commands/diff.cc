@@ -57,7 +57,9 @@ void PrintTensors(const DiffReport& report, bool all, Console& console) {
   if (rows.empty()) return;
   size_t shown = rows.size();
   if (!all && rows.size() > kMostRows) {
-    std::ranges::stable_sort(rows, [](const auto* a, const auto* b) { return Change(*a) > Change(*b); });
+    std::ranges::sort(rows, [](const auto* a, const auto* b) {
+      return Change(*a) != Change(*b) ? Change(*a) > Change(*b) : a < b;  // they lie in one vector
+    });
     shown = kMostRows;
   }
   Table table("llllrrrl");

@@ -39,12 +39,13 @@ Result<std::string> FindPlainBase(const std::string& patch, const std::string& b
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
   FoundModels models = FindModels(directories, kEntryMaxCount, {});
   std::vector<std::string> paths;
-  for (const FoundModels::Directory& directory : models.directories) paths.push_back(directory.path);
+  std::vector<std::string> others;
+  auto add = [&](const std::string& path) { (BaseNameOf(path) == base_name ? paths : others).push_back(path); };
+  for (const FoundModels::Directory& directory : models.directories) add(directory.path);
   for (const std::string& file : models.files) {
-    if (!HasArchiveSuffix(file)) paths.push_back(file);
+    if (!HasArchiveSuffix(file)) add(file);
   }
-  std::stable_partition(paths.begin(), paths.end(),
-                        [&](const std::string& path) { return BaseNameOf(path) == base_name; });
+  paths.insert(paths.end(), others.begin(), others.end());
   if (paths.size() > kTriedMaxCount) paths.resize(kTriedMaxCount);
   for (const std::string& path : paths) {
     if (Fits(reader, path)) return path;

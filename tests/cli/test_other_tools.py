@@ -149,3 +149,10 @@ def test_lines_that_are_refused(shelf, line, answer):
     done = shell(shelf, line)
     assert done.returncode == 2 and answer in done.stderr and done.stderr.count("\n") == 1
     assert [name for name in shelf.names() if name != ".tools"] == before
+
+
+def test_auto_delta_looks_for_the_base_beside_the_source(shelf):
+    done = shell(shelf, "flyweight compress fine_tuned.safetensors --auto-delta")
+    assert done.returncode == 0 and done.stderr.count("\n") == 1
+    assert "looked at" in done.stderr
+    assert "fine_tuned.safetensors.fly" in shelf.names()
