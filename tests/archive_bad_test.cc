@@ -276,7 +276,7 @@ const BadArchive kRecords[] = {
   {"HeadLongerThanRecord", E::kCorrupt, [](Draft& d) { SpoilHead(d, Put<uint32_t>(4, 5000)); }},
   {"HeadOverFrames", E::kChecksumMismatch, [](Draft& d) { SpoilHead(d, Put<uint32_t>(4, 48)); }},
   {"DTypeUnknown", E::kUnsupportedFeature, [](Draft& d) { SpoilHead(d, Put<uint16_t>(8, 23)); }},
-  {"TransformUnknown", E::kUnsupportedFeature, [](Draft& d) { SpoilHead(d, Put<uint8_t>(10, 5)); }},
+  {"TransformUnknown", E::kUnsupportedFeature, [](Draft& d) { SpoilHead(d, Put<uint8_t>(10, 7)); }},
   {"TransformWithoutSide", E::kTruncated, [](Draft& d) { SpoilHead(d, Put<uint8_t>(10, 1)); }},
   {"ChunksOfNothing", E::kLimitExceeded, [](Draft& d) { SpoilHead(d, Put<uint32_t>(12, 0)); }},
   {"ChunksOver4MiB", E::kLimitExceeded, [](Draft& d) { SpoilHead(d, Put<uint32_t>(12, (4u << 20) + 1)); }},
