@@ -42,7 +42,8 @@ struct Known {
 
 constexpr Verbs kCompressing(Verb::kCompress, Verb::kConvert);
 constexpr Verbs kDecompressing(Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kApply);
-constexpr Verbs kTakingBases(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify);
+constexpr Verbs kTakingBases(Verb::kCompress, Verb::kDecompress, Verb::kConvert, Verb::kExtract, Verb::kVerify,
+                             Verb::kRepair);
 
 /// A word for an effort.
 struct LevelName {

@@ -17,6 +17,9 @@ void WriteLine(const std::string& line) { std::fputs((line + "\n").c_str(), stde
 /// The library names the file in many messages, as a library must; here it stands in front already.
 std::string WithoutPath(std::string message, const std::string& path) {
   std::string quoted = "'" + path + "'";
+  for (const std::string& named : {path + ": ", quoted + ": "}) {
+    if (message.starts_with(named)) message.erase(0, named.size());
+  }
   for (const std::string& repeated : {quoted + " ", " " + quoted}) {
     size_t at = message.find(repeated);
     if (at == 0 || (at != std::string::npos && repeated.front() == ' ')) return message.erase(at, repeated.size());

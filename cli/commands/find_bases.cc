@@ -37,6 +37,7 @@ std::string LookedAt(const BaseSearchResult& result) {
   if (result.unreadable_count > 0) {
     text += ", of which " + std::to_string(result.unreadable_count) + " could not be read (or are patches)";
   }
+  if (!result.same.empty()) text += "; " + result.same.front() + " holds this very model, so it is no base for it";
   return text + (result.is_complete ? "" : ", and not at all there are");
 }
 

@@ -139,6 +139,10 @@ bool IsReplaceable(const std::string& file, Console& console) {
 /// Whether encoding anew would lose nothing that the archive has beside its content.
 bool KeepsEverything(const std::string& file, const ArchiveListing& listing, const Arguments& arguments,
                      Console& console) {
+  if (listing.base.has_value()) {
+    console.Warn(file, "is a patch, which migrate leaves as it is; flyweight rebase makes it anew");
+    return false;
+  }
   if (listing.is_lossy || listing.is_stripped) {
     console.Warn(file, "is lossy or stripped, which a new archive would not tell; left as it is");
     return false;

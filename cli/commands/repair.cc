@@ -33,7 +33,8 @@ void PrintJson(const std::string& file, const std::string& target, const RepairR
                {"blocks_from_other", report.blocks_from_other},
                {"extra_bytes", report.extra_bytes},
                {"repairs", report.repairs},
-               {"lost", RangesJson(report.lost)}};
+               {"lost", RangesJson(report.lost)},
+               {"lacks_base", report.lacks_base}};
   if (!status.ok()) {
     json["error"] = status.error().message;
     json["error_code"] = static_cast<int>(status.error().code);
@@ -56,7 +57,9 @@ std::string WhatWasDone(const RepairReport& report) {
 void PrintText(const std::string& file, const std::string& target, const RepairReport& report, Console& console) {
   std::string written = target == file ? "" : ", written to " + target;
   std::string what = report.found_damage() ? "repaired (" + WhatWasDone(report) + ")" : "nothing is damaged";
-  console.Note(file + ": " + what + written);
+  std::string unchecked =
+      report.lacks_base ? "; it is a patch, of which without its base only what is stored was checked" : "";
+  console.Note(file + ": " + what + written + unchecked);
 }
 
 std::string RangesText(const std::vector<ArchiveRange>& ranges) {
@@ -85,6 +88,7 @@ void RunRepair(const std::string& file, const Arguments& arguments, Console& con
     options.thread_count = arguments.thread_count;
     options.overwrite = overwrite;
     options.other = arguments.from.value_or("");
+    options.bases = arguments.bases;
     options.progress = bar.Callback();
     report = {};
     return RepairFile(file, target, options, report);

@@ -42,12 +42,11 @@ void PrintTable(const ServePlan& plan, Console& console) {
 }  // namespace
 
 void RunServePlan(const Arguments& arguments, Console& console) {
-  const std::string& base = arguments.files.front();
   std::vector<std::string> patches(arguments.files.begin() + 1, arguments.files.end());
   ServePlanOptions options;
   options.thread_count = arguments.thread_count;
-  Result<ServePlan> plan = PlanServing(base, patches, options);
-  if (!plan.ok()) return console.Fail(base, plan.error());
+  Result<ServePlan> plan = PlanServing(arguments.files.front(), patches, options);
+  if (!plan.ok()) return console.Fail("serve-plan", plan.error());
   if (arguments.json) return PrintJson(plan.value(), console);
   PrintTable(plan.value(), console);
 }

@@ -37,14 +37,16 @@ struct BaseSearchResult {
   std::vector<BaseCandidate> best;
   uint64_t candidate_count = 0;   ///< models that were looked at
   uint64_t unreadable_count = 0;  ///< files that looked like models but could not be read
+  std::vector<std::string> same;  ///< archives left out, since they hold the very same model
   bool is_complete = true;        ///< false where there were more files than are looked at
 };
 
 /// Searches directories for the model that `variant`, a file, directory or archive, is a small change of. A candidate
 /// is a file or archive with the suffix of one, or a directory that is one model: shards, or where the variant is a
 /// directory too, model files beside a config.json. Of each its names, shapes and some 500 weights are read; the best
-/// are looked at more closely. Looks at most at 20,000 candidates. Errors: those of reading the variant; kIo where a
-/// directory cannot be read.
+/// are looked at more closely. An archive of the variant itself is left out: a patch on it would stand on its own copy.
+/// Where nothing seems to differ the variant is read whole to tell. Looks at most at 20,000 candidates. Errors: those
+/// of reading the variant; kIo where a directory cannot be read.
 Result<BaseSearchResult> FindBase(const std::string& variant, const BaseSearchOptions& options);
 
 }  // namespace flyweight

@@ -53,6 +53,7 @@ struct CompressOptions {
   uint32_t key_every = 0;
   bool repack = false;  ///< what the only source, an archive, holds is compressed, without being restored first
   std::vector<std::string> source_bases = {};  ///< what that archive stands on, where it is a patch
+  bool replace_source = false;                 ///< with `repack` and `overwrite`: that archive may be the target
   LossyOptions lossy = {};                     ///< nothing is lossy by itself; with it no source is removed
   /// Tensors that are removed from model files before these are archived; what is restored is a smaller file of the
   /// same format. "optimizer" and "adam" mean the state of optimizers, found by its structure; any other is a pattern
@@ -207,6 +208,8 @@ class Archive {
   Archive& operator=(Archive&&) noexcept;
 
   const ArchiveListing& listing() const;
+  /// What it is read from: its bases, then its own path. Empty for an archive in memory.
+  const std::vector<std::string>& paths() const;
   uint64_t file_bytes() const;
 
   /// Decodes the only file into `target` (file_bytes() long), checksums verified; the SHA-256 too where `check_sha256`

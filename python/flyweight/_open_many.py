@@ -27,7 +27,8 @@ def open_many(
     not change are the base's own, tensors that are equal in several variants are one: the same array or tensor object.
     Therefore numpy arrays are read-only; torch has no such thing, so **do not change torch tensors in place**: a
     change would show in every variant. `array.copy()` and `tensor.clone()` give what may be changed. Raises
-    BaseMismatchError where a patch stands on another base.
+    BaseMismatchError where a patch stands on another base; a tensor that is the base's own is compared with its digest
+    when it is first asked for.
     """
     return Family(base, patches, framework, threads)
 
@@ -81,6 +82,7 @@ class StateDict(Mapping[str, Any]):
         self._layer = layer
 
     def __getitem__(self, name: str) -> Any:
+        self._layer.check(name, self._store.threads)
         return self._store.tensor(*self._layer.find(name))
 
     def __iter__(self) -> Iterator[str]:
@@ -108,7 +110,7 @@ class _Store:
     def __init__(self, framework: _frameworks.Framework, read_only: bool, threads: int) -> None:
         self._framework = framework
         self._read_only = read_only
-        self._threads = threads
+        self.threads = threads
         self._lock = threading.Lock()
         self._tensors: dict[_Key, Any] = {}
         self.held_bytes = 0
@@ -118,7 +120,7 @@ class _Store:
             if key in self._tensors:
                 return self._tensors[key]
         tensor, target = self._framework.empty(entry.dtype, entry.shape, entry.name)
-        source.read(entry, 0, target, self._threads)
+        source.read(entry, 0, target, self.threads)
         if self._read_only:
             tensor.flags.writeable = False
         with self._lock:
@@ -136,6 +138,7 @@ class _Layer:
         self._sources: dict[str, _sources.Source] = {}
         self._origins: dict[str, tuple[str, str]] = {}  #: name below ("" for none) and digest, by name
         self._below = below
+        self._checked: set[tuple[str, str]] = set()  #: tensors of this layer, and the digests that were found right
 
     @staticmethod
     def of_base(path: Path) -> _Layer:
@@ -176,6 +179,25 @@ class _Layer:
 
     def is_shared(self, name: str) -> bool:
         return self._below is not None and bool(self._origins.get(name, ("", ""))[0])
+
+    def check(self, name: str, threads: int) -> None:
+        """Checks that a tensor taken from below is what the patch was made from. Raises BaseMismatchError."""
+        layer, below = self, self._below
+        while below is not None and layer.is_shared(name):
+            below_name, digest = layer._origins[name]
+            known = below._origins.get(below_name, ("", ""))[1]
+            if known and known != digest:
+                raise BaseMismatchError(f"tensor {below_name!r} of the base is not what the patch was made from")
+            if not known and (below_name, digest) not in below._checked:
+                layer._read_first_byte(name, threads)
+                below._checked.add((below_name, digest))
+            layer, name, below = below, below_name, below._below
+
+    def _read_first_byte(self, name: str, threads: int) -> None:
+        # Before anything of it is read, the archive compares the whole of a tensor in the base with its digest.
+        entry = self.entries[name]
+        if entry.size_bytes:
+            self._sources[name].read(entry, 0, bytearray(1), threads)
 
     def find(self, name: str) -> _Found:
         """What tells a tensor from others, its place and where it is read from. Raises KeyError."""

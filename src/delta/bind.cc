@@ -25,13 +25,15 @@ std::string TypeText(DType dtype, const Shape& shape) {
 
 Status BoundBase::Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const {
   auto number = static_cast<size_t>(row);
-  FLYWEIGHT_TRY(CheckWhole(number, scratch));
+  {
+    std::lock_guard lock(mutex_);
+    if (rows_[number].must_check) FLYWEIGHT_TRY(CheckWhole(number, scratch));
+  }
   return model_->Read(rows_[number].part, begin, target, scratch);
 }
 
 Status BoundBase::CheckWhole(size_t row, CodecScratch& scratch) const {
-  std::lock_guard lock(mutex_);
-  if (!rows_[row].must_check) return Status::Ok();
+  if (rows_[row].is_checked) return Status::Ok();
   const BaseRow& expected = table_[row];
   uint64_t chunk_bytes = ChunkBytesFor(expected.dtype);
   AlignedBuffer buffer(static_cast<size_t>(std::min(chunk_bytes, expected.size_bytes)));
@@ -45,7 +47,15 @@ Status BoundBase::CheckWhole(size_t row, CodecScratch& scratch) const {
     return Error{ErrorCode::kBaseMismatch, 0,
                  "'" + expected.name + "' of '" + model_->name() + "' is not what the patch was made from"};
   }
+  rows_[row].is_checked = true;
   rows_[row].must_check = false;
+  return Status::Ok();
+}
+
+Status BoundBase::CheckAll() const {
+  CodecScratch scratch;
+  std::lock_guard lock(mutex_);
+  for (size_t row = 0; row < rows_.size(); ++row) FLYWEIGHT_TRY(CheckWhole(row, scratch));
   return Status::Ok();
 }
 
@@ -93,6 +103,7 @@ class BaseBinder {
     const ModelPart& found = bound_->model_->parts()[part];
     if (found.digest.has_value() && found.dtype == expected.dtype) {
       if (*found.digest != expected.digest) return false;
+      bound_->rows_[row].is_checked = true;
       bound_->rows_[row].must_check = false;
       return true;
     }

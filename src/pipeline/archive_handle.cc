@@ -26,6 +26,7 @@ struct Archive::Impl {
   ArchiveReader reader;
   ArchiveListing listing;
   std::vector<const IndexExtent*> extents;  // of all files; in reader
+  std::vector<std::string> paths;           // it, and what it stands on
 };
 
 namespace {
@@ -87,7 +88,10 @@ Result<Archive> Archive::OpenPath(const std::string& path, const std::vector<std
     FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*source));
     if (!bases.empty()) FLYWEIGHT_TRY(AttachBase(reader, path, bases, RowCheck::kWhole));
     FLYWEIGHT_ASSIGN(ArchiveListing listing, DescribeArchive(reader, path));
-    return Archive(std::make_unique<Impl>(std::move(source), std::move(reader), std::move(listing)));
+    auto impl = std::make_unique<Impl>(std::move(source), std::move(reader), std::move(listing));
+    impl->paths = bases;
+    impl->paths.push_back(path);
+    return Archive(std::move(impl));
   });
 }
 
@@ -101,6 +105,8 @@ Result<Archive> Archive::OpenBytes(std::span<const std::byte> bytes) {
 }
 
 const ArchiveListing& Archive::listing() const { return impl_->listing; }
+
+const std::vector<std::string>& Archive::paths() const { return impl_->paths; }
 
 uint64_t Archive::file_bytes() const { return impl_->listing.file_bytes; }
 

@@ -43,7 +43,12 @@ Status CheckBaseUnchanged(const ArchiveReader& reader) {
 
 Error ExplainFailure(const ArchiveReader& reader, Error error) {
   Status status = CheckBaseUnchanged(reader);
-  return status.ok() ? std::move(error) : status.take_error();
+  if (!status.ok()) return status.take_error();
+  const auto* base = dynamic_cast<const BoundBase*>(reader.base());
+  if (base == nullptr || error.code != ErrorCode::kChecksumMismatch) return error;
+  // Where files are compared with their SHA-256, of what a patch takes unchanged only samples were looked at.
+  status = base->CheckAll();
+  return status.ok() || status.error().code != ErrorCode::kBaseMismatch ? std::move(error) : status.take_error();
 }
 
 RowCheck CheckForFiles(const ArchiveIndex& index) {

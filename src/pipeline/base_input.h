@@ -20,7 +20,8 @@ Status AttachBase(ArchiveReader& reader, const std::string& name, const std::vec
 /// Errors: kSourceChanged where the base of an archive changed since it was attached.
 Status CheckBaseUnchanged(const ArchiveReader& reader);
 
-/// What made decoding fail: that the base changed, where it did, else `error`.
+/// What made decoding fail: that the base changed, where it did; that it is another, where a checksum did not hold and
+/// that is why; else `error`.
 Error ExplainFailure(const ArchiveReader& reader, Error error);
 
 /// How rows that are taken unchanged have to be checked where files are compared with their SHA-256.

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 
 #include "base/thread_pool.h"
+#include "delta/model.h"
 #include "delta/sketch.h"
 #include "pipeline/guard.h"
 #include "pipeline/model_sketch.h"
@@ -62,6 +65,7 @@ class Search {
     std::vector<BaseCandidate> found = Estimate(variant, kCoarse, paths_);
     SortBest(found);
     FLYWEIGHT_TRY(LookCloser(found));
+    FLYWEIGHT_TRY(LeaveOutCopies(found));
     if (found.size() > kReportedCount) found.resize(kReportedCount);
     result_.best = std::move(found);
     return std::move(result_);
@@ -123,10 +127,37 @@ class Search {
     return Status::Ok();
   }
 
+  /// A patch on an archive of the variant itself would be worth nothing without it.
+  Status LeaveOutCopies(std::vector<BaseCandidate>& found) {
+    std::vector<BaseCandidate> kept;
+    for (BaseCandidate& candidate : found) {
+      FLYWEIGHT_ASSIGN(bool is_copy, IsCopy(candidate));
+      if (is_copy) {
+        result_.same.push_back(candidate.path);
+      } else {
+        kept.push_back(std::move(candidate));
+      }
+    }
+    found = std::move(kept);
+    return Status::Ok();
+  }
+
+  Result<bool> IsCopy(const BaseCandidate& candidate) {
+    if (candidate.changed_part > 0 || !HasArchiveSuffix(candidate.path)) return false;
+    Result<std::shared_ptr<Model>> model = Guarded([&] { return OpenModel(candidate.path); });
+    if (!model.ok() || !model.value()->known_identity().has_value()) return false;
+    if (!identity_.has_value()) {
+      FLYWEIGHT_ASSIGN(std::shared_ptr<Model> variant, OpenModel(variant_));
+      FLYWEIGHT_ASSIGN(identity_, variant->Identity(pool_));
+    }
+    return *model.value()->known_identity() == *identity_;
+  }
+
   const std::string& variant_;
   const BaseSearchOptions& options_;
   ThreadPool pool_;
   std::vector<std::string> paths_;
+  std::optional<Digest> identity_;  // of the variant, once it is needed
   BaseSearchResult result_;
 };
 

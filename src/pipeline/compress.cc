@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "archive/prefix.h"
@@ -21,6 +22,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/input_guard.h"
 #include "pipeline/lossy_compare.h"
 #include "pipeline/lossy_plan.h"
 #include "pipeline/pack_input.h"
@@ -236,18 +238,19 @@ Status KeepEarlierArchive(const std::string& target, const CompressOptions& opti
                    "sources are removed; rename it first"};
 }
 
-/// A patch must not take the place of what it stands on.
-Status KeepBases(const std::string& target, const CompressOptions& options) {
-  struct stat of_target;
-  if (target == kStreamPath || stat(target.c_str(), &of_target) != 0) return Status::Ok();
-  for (const std::string& base : options.bases) {
-    struct stat of_base;
-    bool is_same =
-        stat(base.c_str(), &of_base) == 0 && of_base.st_dev == of_target.st_dev && of_base.st_ino == of_target.st_ino;
-    if (!is_same) continue;
-    return Error{ErrorCode::kInvalidArgument, 0, "'" + base + "' is what the patch stands on, so it is not replaced"};
-  }
-  return Status::Ok();
+/// A patch must not take the place of what it stands on, nor an archive that is packed anew that of what it is read
+/// from.
+Status KeepBases(const std::vector<std::string>& sources, const std::string& target, const CompressOptions& options) {
+  std::error_code error;
+  bool replaces_source = options.repack && options.replace_source && !sources.empty() &&
+                         std::filesystem::equivalent(sources.front(), target, error);
+  if (replaces_source) return Status::Ok();
+  std::vector<std::string> inputs = options.bases;
+  inputs.insert(inputs.end(), options.source_bases.begin(), options.source_bases.end());
+  if (options.repack) inputs.insert(inputs.end(), sources.begin(), sources.end());
+  InputGuard guard(inputs);
+  FLYWEIGHT_TRY(guard.CheckReplaced(target));
+  return options.part_bytes == 0 ? Status::Ok() : guard.CheckReplaced(target + ".001");
 }
 
 /// What was asked for and cannot be.
@@ -298,7 +301,7 @@ Result<CompressSummary> Compress(const std::vector<std::string>& sources, const 
   return Guarded([&]() -> Result<CompressSummary> {
     FLYWEIGHT_TRY(CheckOptions(sources.size(), target, options));
     FLYWEIGHT_TRY(KeepEarlierArchive(target, options));
-    FLYWEIGHT_TRY(KeepBases(target, options));
+    FLYWEIGHT_TRY(KeepBases(sources, target, options));
     // A source of which something was left out is not removed.
     std::atomic<uint64_t> notice_count = 0;
     CompressOptions counting = options;

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <tuple>
 
@@ -12,6 +13,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/input_guard.h"
 #include "pipeline/member_filter.h"
 #include "pipeline/restore_tree.h"
 #include "pipeline/tree_entry.h"
@@ -23,15 +25,20 @@ namespace {
 struct OpenedArchive {
   InputEndpoint input;
   ArchiveReader reader;
+  InputGuard inputs;  ///< it, and what it stands on
 };
 
 Result<OpenedArchive> OpenArchive(const std::string& source, const std::string& target,
                                   const DecompressOptions& options) {
   FLYWEIGHT_ASSIGN(InputEndpoint input, OpenArchiveInput(source, target));
   FLYWEIGHT_TRY(RefuseSameFile(input, target));
+  std::vector<std::string> paths = options.bases;
+  paths.push_back(source);
+  InputGuard inputs(paths);
+  FLYWEIGHT_TRY(inputs.Check(target));
   FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(*input.source));
   FLYWEIGHT_TRY(AttachBase(reader, source, options.bases, CheckForFiles(reader.index())));
-  return OpenedArchive{std::move(input), std::move(reader)};
+  return OpenedArchive{std::move(input), std::move(reader), std::move(inputs)};
 }
 
 /// Refuses more output than was allowed, before there is any.
@@ -128,11 +135,24 @@ Result<DecompressSummary> DecompressOneFile(const OpenedArchive& archive, size_t
   return summary;
 }
 
+/// What is merged into a directory must not replace an input that lies there.
+Status KeepInputsBelow(const OpenedArchive& archive, const MemberFilter& filter, const std::string& target) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(target, error)) return Status::Ok();
+  const std::vector<IndexFile>& files = archive.reader.index().files;
+  for (size_t file = 0; file < files.size(); ++file) {
+    bool is_written = filter.IsSelected(file) && files[file].entry.kind != EntryKind::kDirectory;
+    if (is_written) FLYWEIGHT_TRY(archive.inputs.Check(target + "/" + files[file].name));
+  }
+  return Status::Ok();
+}
+
 Result<DecompressSummary> DecompressTree(const OpenedArchive& archive, const std::string& target,
                                          const DecompressOptions& options) {
   FLYWEIGHT_ASSIGN(MemberFilter filter, MemberFilter::Make(archive.reader.index(), options.members));
   if (filter.NamedFile().has_value()) return DecompressOneFile(archive, *filter.NamedFile(), target, options);
   FLYWEIGHT_TRY(CheckOutputLimit(filter.file_bytes(), options));
+  FLYWEIGHT_TRY(KeepInputsBelow(archive, filter, target));
   DecompressSummary summary;
   std::set<size_t> damaged;
   if (options.salvage) {

@@ -9,6 +9,7 @@
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/input_guard.h"
 #include "pipeline/progress_meter.h"
 
 namespace flyweight {
@@ -65,6 +66,7 @@ Result<uint64_t> Extract(const Archive& archive, std::span<const size_t> extents
                          const std::string& target, const ExtractOptions& options) {
   FLYWEIGHT_ASSIGN(uint64_t total_bytes,
                    OutputBytes(archive.listing(), extents, prefix.size(), options.max_output_bytes));
+  FLYWEIGHT_TRY(InputGuard(archive.paths()).Check(target));
   ProgressMeter progress(options.progress, total_bytes - prefix.size());
   progress.SetStage("extract");
   if (target == kStreamPath) {

@@ -150,6 +150,7 @@ class Pruner {
       options.thread_count = options_.thread_count;
       options.level = options_.level;
       options.overwrite = true;
+      options.replace_source = true;
       options.progress = options_.progress;
       options.notice = options_.notice;
       std::vector<std::string> lineage = std::move(old_bases);

@@ -11,10 +11,13 @@
 #include "archive/repair.h"
 #include "base/aligned_buffer.h"
 #include "base/file_io.h"
+#include "pipeline/base_input.h"
 #include "pipeline/decode.h"
 #include "pipeline/encode.h"
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
+#include "pipeline/input_guard.h"
+#include "pipeline/stored_chunks.h"
 
 namespace flyweight {
 namespace {
@@ -36,17 +39,30 @@ Result<bool> IsInPlace(const InputEndpoint& input, const InputEndpoint& other, c
   return !RefuseSameFile(input, target).ok();
 }
 
-/// Everything VerifyFile checks.
-Status VerifyWhole(const ByteSource& archive, ThreadPool& pool, ProgressMeter& progress) {
-  FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(archive));
-  if (!reader.damage().empty()) {
-    return Error{ErrorCode::kInternal, 0, "the repaired archive's " + reader.damage().front() + " is damaged"};
+/// Decodes everything and checks all that there is to check; of a patch without its base, what is stored.
+Status VerifyContent(const ArchiveReader& reader, bool lacks_base, ThreadPool& pool, ProgressMeter& progress) {
+  progress.SetStage("verify");
+  if (lacks_base) {
+    Result<uint64_t> scrubbed = ScrubStoredChunks(reader, pool, progress);
+    return scrubbed.ok() ? Status::Ok() : Status(scrubbed.take_error());
   }
   DecodeOptions options;
   options.check_digests = true;
   options.stored_check = StoredCheck::kAlways;
-  progress.SetStage("verify");
-  FLYWEIGHT_TRY(DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress));
+  Result<uint64_t> decoded = DecodeArchive(reader, AllFiles(reader.index()), options, pool, progress);
+  return decoded.ok() ? Status::Ok() : Status(ExplainFailure(reader, decoded.take_error()));
+}
+
+/// Everything VerifyFile checks.
+Status VerifyWhole(const ByteSource& archive, const std::string& name, const RepairOptions& options, ThreadPool& pool,
+                   ProgressMeter& progress, RepairReport& report) {
+  FLYWEIGHT_ASSIGN(ArchiveReader reader, ArchiveReader::Open(archive));
+  if (!reader.damage().empty()) {
+    return Error{ErrorCode::kInternal, 0, "the repaired archive's " + reader.damage().front() + " is damaged"};
+  }
+  if (!options.bases.empty()) FLYWEIGHT_TRY(AttachBase(reader, name, options.bases, RowCheck::kSample));
+  report.lacks_base = reader.needs_base() && options.bases.empty();
+  FLYWEIGHT_TRY(VerifyContent(reader, report.lacks_base, pool, progress));
   RepairReport parity;
   FLYWEIGHT_TRY(CheckParity(archive, pool, parity));
   if (!parity.found_damage()) return Status::Ok();
@@ -82,6 +98,7 @@ Status Repair(const std::string& source, const std::string& target, const Repair
     }
   }
   FLYWEIGHT_ASSIGN(bool in_place, IsInPlace(input, other, target));
+  FLYWEIGHT_TRY(InputGuard(options.bases).Check(target));
   std::string path = target;
   if (in_place) {
     FLYWEIGHT_ASSIGN(path, ResolvedPath(target));
@@ -97,14 +114,14 @@ Status Repair(const std::string& source, const std::string& target, const Repair
   FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> whole, RepairArchive(*input.source, archive_options, report));
   ProgressMeter progress(options.progress, whole->size());
   if (in_place && !report.found_damage()) {
-    FLYWEIGHT_TRY(VerifyWhole(*input.source, pool, progress));
+    FLYWEIGHT_TRY(VerifyWhole(*input.source, source, options, pool, progress, report));
     return input.CheckUnchanged();
   }
   FLYWEIGHT_ASSIGN(std::unique_ptr<AtomicFile> output, AtomicFile::Create(path, in_place || options.overwrite));
   FLYWEIGHT_TRY(CopyTo(*output, *whole));
   FLYWEIGHT_TRY(output->Sync());
   FLYWEIGHT_ASSIGN(std::unique_ptr<ByteSource> written, output->ReadBack());
-  FLYWEIGHT_TRY(VerifyWhole(*written, pool, progress));
+  FLYWEIGHT_TRY(VerifyWhole(*written, source, options, pool, progress, report));
   FLYWEIGHT_TRY(input.CheckUnchanged());
   return output->Commit(input.mode(), input.modified_ns());
 }

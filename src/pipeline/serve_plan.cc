@@ -39,10 +39,11 @@ class Server {
     for (size_t i = 0; i < model->parts().size(); ++i) {
       if (model->parts()[i].is_tensor) numbers.push_back(i);
     }
+    // Patches name what they share by its digest, so that it has to be known of all the base.
+    FLYWEIGHT_TRY(model->Hash(numbers, pool_));
     for (size_t number : numbers) {
       const ModelPart& part = model->parts()[number];
-      std::string digest = part.digest.has_value() ? ToHex(*part.digest) : "";
-      std::byte* memory = Room(served, part.dtype, part.shape, part.size_bytes, digest);
+      std::byte* memory = Room(served, part.dtype, part.shape, part.size_bytes, ToHex(*part.digest));
       if (memory == nullptr) continue;
       FLYWEIGHT_TRY(ReadPart(*model, number, {memory, static_cast<size_t>(part.size_bytes)}));
     }
@@ -55,10 +56,10 @@ class Server {
     for (size_t i = 0; i < archive.listing().extents.size(); ++i) {
       const ListedTensor& tensor = archive.listing().extents[i];
       if (!tensor.is_tensor) continue;
-      if (tensor.patch == PatchKind::kSame) {
-        Count(served, tensor.decoded_bytes);
-        ++served.shared_count;
-        continue;
+      bool is_known = known_.contains({tensor.dtype, tensor.shape, tensor.digest_hex});
+      if (tensor.patch == PatchKind::kSame && !is_known) {
+        return Error{ErrorCode::kBaseMismatch, 0,
+                     "'" + tensor.base_name + "' of '" + base + "' is not what the patch was made from"};
       }
       std::byte* memory = Room(served, tensor.dtype, tensor.shape, tensor.decoded_bytes, tensor.digest_hex);
       if (memory == nullptr) continue;

@@ -220,3 +220,22 @@ def test_a_sharded_base_and_a_patch_of_another_base(tmp_path: Path, models: dict
     assert_same(dict(second[0]), models["c2"])
     with pytest.raises(flyweight.BaseMismatchError):
         flyweight.open_many(tmp_path / "b.safetensors", [tmp_path / "a.fly"])[0]["layer.0.weight"]
+
+
+def test_open_many_gives_nothing_of_a_base_that_is_another(tmp_path: Path) -> None:
+    state = {"stays": weights("F32", (300, 400), 1), "moves": weights("BF16", (200, 300), 2)}
+    save_file(state, tmp_path / "base.safetensors")
+    save_file(tuned(state, ("moves",), 1), tmp_path / "a.safetensors")
+    base = tmp_path / "base.safetensors"
+    flyweight.compress_file(tmp_path / "a.safetensors", tmp_path / "a.fly", base=base)
+    state["stays"].view(np.uint8).reshape(-1)[20000] ^= 1  # between the samples
+    save_file(state, base)
+    family = flyweight.open_many(base, [tmp_path / "a.fly"])
+    assert bits(family.base["stays"]) == bits(state["stays"])
+    for _ in range(2):
+        with pytest.raises(flyweight.BaseMismatchError):
+            family[0]["stays"]
+    # An archive tells the digests of its tensors, so that it is not read to see it.
+    flyweight.compress_file(base, tmp_path / "base.fly")
+    with pytest.raises(flyweight.BaseMismatchError):
+        flyweight.open_many(tmp_path / "base.fly", [tmp_path / "a.fly"])[0]["stays"]
