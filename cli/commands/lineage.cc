@@ -16,8 +16,11 @@ namespace {
 constexpr size_t kShortDigits = 12;
 
 std::string StateOf(const LineageEntry& entry) {
-  if (entry.is_guess) return "not read; has the name of the base";
-  if (entry.is_missing()) return "MISSING";
+  if (entry.is_guess) return entry.was_looked_for ? "no archive; samples fit" : "not read; has the name of the base";
+  if (!entry.other_path.empty()) {
+    return "MISSING: " + EscapeForTerminal(entry.other_path) + " has the name and other content";
+  }
+  if (entry.is_missing()) return "MISSING: no archive here holds it, and no model file fits";
   if (entry.is_patch && !entry.parent.has_value()) return "its base is MISSING";
   return entry.is_patch ? "patch" : "full";
 }
@@ -57,11 +60,13 @@ void PrintText(const Lineage& lineage, Console& console) {
 }  // namespace
 
 void RunLineage(const Arguments& arguments, Console& console) {
-  Result<Lineage> read = [&] {
+  Result<Lineage> read = [&]() -> Result<Lineage> {
     ProgressBar bar(console.Label(arguments.files.front()), 1, false);
     LineageOptions options;
     options.notice = TellNotices(arguments.files.front(), bar, console);
-    return ReadLineage(arguments.files, options);
+    Result<Lineage> lineage = ReadLineage(arguments.files, options);
+    if (lineage.ok()) FLYWEIGHT_TRY(FindPlainBases(lineage.value(), arguments.files));
+    return lineage;
   }();
   if (!read.ok()) return console.Fail("lineage", read.error());
   const Lineage& lineage = read.value();

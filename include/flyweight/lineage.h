@@ -18,7 +18,9 @@ struct LineageEntry {
   std::string name;  ///< without directory; of a base that was not found as the patches call it
   bool is_archive = false;
   bool is_patch = false;
-  bool is_guess = false;          ///< a model file with the name that patches give to their base; not read
+  bool is_guess = false;  ///< a model file: with the name that patches give to their base, or one that samples fit
+  bool was_looked_for = false;    ///< by FindPlainBases: of a guess samples were compared
+  std::string other_path;         ///< has the name of the base, but other content
   std::string identity_hex;       ///< of the model that it is or gives
   std::string base_identity_hex;  ///< of patches
   std::string base_name;          ///< of patches
@@ -44,6 +46,10 @@ struct LineageOptions {
 /// several hold the same model one that is no patch, else the one with the fewest links. Decodes nothing. Errors: kIo,
 /// and those of reading archives for paths that are named themselves.
 Result<Lineage> ReadLineage(const std::vector<std::string>& paths, const LineageOptions& options);
+
+/// Looks for the bases that no archive holds among the models below the directories of `paths`, whatever their names,
+/// by comparing samples. Errors: those of reading the archives of the lineage.
+Status FindPlainBases(Lineage& lineage, const std::vector<std::string>& paths);
 
 /// What `patch` is to be applied to, found below `directories`: a base and the patches between, as
 /// DecompressOptions::bases has them. Archives are found by identity. Where the first base is none, model files and

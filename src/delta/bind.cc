@@ -25,15 +25,13 @@ std::string TypeText(DType dtype, const Shape& shape) {
 
 Status BoundBase::Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const {
   auto number = static_cast<size_t>(row);
-  {
-    std::lock_guard lock(mutex_);
-    if (rows_[number].must_check) FLYWEIGHT_TRY(CheckWhole(number, scratch));
-  }
+  FLYWEIGHT_TRY(CheckWhole(number, scratch));
   return model_->Read(rows_[number].part, begin, target, scratch);
 }
 
 Status BoundBase::CheckWhole(size_t row, CodecScratch& scratch) const {
-  if (rows_[row].is_checked) return Status::Ok();
+  std::lock_guard lock(mutex_);
+  if (!rows_[row].must_check) return Status::Ok();
   const BaseRow& expected = table_[row];
   uint64_t chunk_bytes = ChunkBytesFor(expected.dtype);
   AlignedBuffer buffer(static_cast<size_t>(std::min(chunk_bytes, expected.size_bytes)));
@@ -47,15 +45,20 @@ Status BoundBase::CheckWhole(size_t row, CodecScratch& scratch) const {
     return Error{ErrorCode::kBaseMismatch, 0,
                  "'" + expected.name + "' of '" + model_->name() + "' is not what the patch was made from"};
   }
-  rows_[row].is_checked = true;
   rows_[row].must_check = false;
+  rows_[row].is_checked = true;
   return Status::Ok();
 }
 
-Status BoundBase::CheckAll() const {
+Status BoundBase::CheckEveryRow() const {
   CodecScratch scratch;
-  std::lock_guard lock(mutex_);
-  for (size_t row = 0; row < rows_.size(); ++row) FLYWEIGHT_TRY(CheckWhole(row, scratch));
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    {
+      std::lock_guard lock(mutex_);
+      rows_[row].must_check = !rows_[row].is_checked;
+    }
+    FLYWEIGHT_TRY(CheckWhole(row, scratch));
+  }
   return Status::Ok();
 }
 

@@ -24,7 +24,7 @@ class BoundBase final : public BaseContent {
   Status Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const override;
   Status CheckUnchanged() const { return model_->CheckUnchanged(); }
   /// Compares all rows with their digests, as far as that is not known. Errors: kBaseMismatch; those of reading.
-  Status CheckAll() const;
+  Status CheckEveryRow() const;
   const Model& model() const { return *model_; }
 
  private:
@@ -34,7 +34,6 @@ class BoundBase final : public BaseContent {
     bool must_check = false;  ///< before it is read
     bool is_checked = false;  ///< its digest is known to be the right one
   };
-  /// Precondition: the mutex is held.
   Status CheckWhole(size_t row, CodecScratch& scratch) const;
 
   std::shared_ptr<Model> model_;

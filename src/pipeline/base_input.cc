@@ -47,7 +47,7 @@ Error ExplainFailure(const ArchiveReader& reader, Error error) {
   const auto* base = dynamic_cast<const BoundBase*>(reader.base());
   if (base == nullptr || error.code != ErrorCode::kChecksumMismatch) return error;
   // Where files are compared with their SHA-256, of what a patch takes unchanged only samples were looked at.
-  status = base->CheckAll();
+  status = base->CheckEveryRow();
   return status.ok() || status.error().code != ErrorCode::kBaseMismatch ? std::move(error) : status.take_error();
 }
 

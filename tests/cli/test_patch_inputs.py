@@ -72,7 +72,9 @@ def test_a_directory_is_not_restored_into_its_base(place):
         place.write(f"{name}/m.safetensors", model_of(1, stride))
     assert place.run("compress", "vd", "--base", "bd", "-o", "vp.fly").code == 0
     for target in ("bd", "bd/sub"):
-        expect_problem(place.run("apply", "bd", "vp.fly", "-o", target, "-f"), 1, r"flyweight: vp.fly: .*not overwritten.*")
+        expect_problem(
+            place.run("apply", "bd", "vp.fly", "-o", target, "-f"), 1, r"flyweight: vp.fly: .*not overwritten.*"
+        )
     assert os.listdir(place.path / "bd") == ["m.safetensors"]
     assert place.read("bd/m.safetensors") == model_of(1)
 
@@ -98,7 +100,9 @@ def test_a_patch_is_repaired_without_its_base(chain):
 
 def test_migrate_passes_a_patch_by(chain):
     before = chain.read("p1.fly")
-    expect_problem(chain.run("migrate", "p1.fly"), 2, r"flyweight: p1.fly: is a patch, which migrate leaves as it is; .*")
+    expect_problem(
+        chain.run("migrate", "p1.fly"), 2, r"flyweight: p1.fly: is a patch, which migrate leaves as it is; .*"
+    )
     assert chain.read("p1.fly") == before
 
 
@@ -122,3 +126,27 @@ def test_auto_base_leaves_out_an_archive_of_the_source(chain):
     assert chain.run("compress", "b.safetensors", "-o", "models/base.fly").code == 0
     outcome = chain.run(*words, "-f")
     assert outcome.code == 0 and "base models/base.fly: " in outcome.err
+
+
+def test_the_lineage_finds_a_raw_base_by_its_content(chain):
+    os.mkdir(chain.path / "all")
+    for name in ("p1.fly", "p2.fly"):
+        os.rename(chain.path / name, chain.path / "all" / name)
+    chain.write("all/b.safetensors", model_of(9))
+    line = chain.run("list", "--lineage", "all").out.splitlines()[1]
+    assert "MISSING: all/b.safetensors has the name and other content" in line
+    os.rename(chain.path / "b.safetensors", chain.path / "all" / "renamed.safetensors")
+    line = chain.run("list", "--lineage", "all").out.splitlines()[1]
+    assert line.startswith("all/renamed.safetensors") and line.endswith("samples fit")
+    assert chain.run("apply", "--base-dir", "all", "all/p2.fly", "-o", "out").code == 0
+
+
+def test_messages_do_not_name_a_file_twice(chain):
+    for words in (
+        ("decompress", "p1.fly"),
+        ("serve-plan", "v2.safetensors", "p2.fly"),
+        ("list", "--lineage", "none.fly"),
+    ):
+        (line,) = chain.run(*words).lines
+        for name in ("p1.fly: ", "p2.fly: ", "none.fly: "):
+            assert line.count(name) < 2, line
