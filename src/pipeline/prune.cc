@@ -45,7 +45,9 @@ class Pruner {
     FLYWEIGHT_TRY(CheckAllCanBeDone());
     if (removed_.empty()) return std::move(report_);
     if (!options_.dry_run) FLYWEIGHT_TRY(WriteJournal(journal));
-    FLYWEIGHT_TRY(RebaseAll());
+    Status rebased = RebaseAll();
+    if (!rebased.ok() && report_.steps.empty() && !options_.dry_run) journal.Remove();
+    FLYWEIGHT_TRY(std::move(rebased));
     FLYWEIGHT_TRY(CheckNothingIsNeeded());
     FLYWEIGHT_TRY(RemoveAll());
     if (!options_.dry_run) journal.Remove();

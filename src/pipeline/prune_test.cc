@@ -199,6 +199,22 @@ TEST_F(Pruned, TheLastOfEachChainAndTheBasesStay) {
   ExpectRestores("checkpoint-1000.fly", made_.File("checkpoint-1000.fly"));
 }
 
+TEST_F(Pruned, AModelFileTakesThePlaceOfARemovedArchiveOnlyWhereAllIsEqual) {
+  for (bool is_equal : {true, false}) {
+    MakeChain("a");
+    Bytes model = ReadFile(Version(0));
+    // Samples of so large a tensor do not see every byte.
+    if (!is_equal) model[20000] ^= std::byte{1};
+    WriteFile(Path("v0.safetensors"), model);
+    Result<PruneReport> pruned = Keep({"a1.fly"});
+    ASSERT_THAT(pruned, IsOk());
+    EXPECT_EQ(pruned.value().steps.size(), is_equal ? 4U : 5U) << "packed anew without a base where it is not";
+    EXPECT_THAT(Names(), ElementsAre("a1.fly", "v0.safetensors"));
+    ExpectRestores("a1.fly", Version(1));
+    std::filesystem::remove(Path("a1.fly"));
+  }
+}
+
 TEST_F(Pruned, ANameThatMatchesNothingIsAnError) {
   MakeChain("a");
   Result<PruneReport> pruned = Keep({"a3.fly", "a9.fly"}, 1);
