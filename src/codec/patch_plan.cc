@@ -22,7 +22,7 @@ constexpr uint64_t kSmallBytes = uint64_t{64} << 10;
 constexpr uint64_t kTellingChunks = 3;
 // How far estimates may be off.
 constexpr double kWorthATry = 1.5;
-constexpr double kClearlyLess = 1.1;
+constexpr double kClearlyLess = 0.95;
 
 void FinishHead(PatchSide patch, RecordPlan& record, CodecScratch& scratch) {
   auto side = std::make_shared<RecordHead::Side>();
@@ -38,6 +38,11 @@ uint64_t DenseSideBytes(const DenseSide& side) {
   ByteWriter writer;
   WriteDenseSide(side, writer);
   return writer.size() + side.rows.size() / 2;
+}
+
+// Whether places and values of few changes that nothing predicts take less than classes of all words.
+bool IsSparse(const DensePlan& dense) {
+  return dense.sparse_bits <= dense.estimated_bits + 8 * DenseSideBytes(dense.side);
 }
 
 // Whether dense chunks may lose to others, by what they are expected to take and by a chunk in the middle.
@@ -104,13 +109,12 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
     const uint64_t word_bytes = Describe(*layout).word_bytes;
     FLYWEIGHT_ASSIGN(dense,
                      PlanDense(strips, *layout, size_bytes / word_bytes, shape, ElementBytes(dtype) / word_bytes));
-    if (dense && !is_tried) {
+    if (dense && !is_tried && !IsSparse(*dense)) {
       FLYWEIGHT_ASSIGN(is_tried, MayLose(*dense, plan.record.head, strips, scratch));
     }
   }
-  // Places and values of few changes that nothing predicts take less than classes of all words.
   uint64_t expected_bits = dense ? dense->estimated_bits : 0;
-  if (dense && dense->sparse_bits <= expected_bits + 8 * DenseSideBytes(dense->side)) {
+  if (dense && IsSparse(*dense)) {
     expected_bits = dense->sparse_bits;
     dense.reset();
   }

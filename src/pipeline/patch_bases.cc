@@ -18,7 +18,9 @@ constexpr uint64_t kGlances = 8;
 constexpr uint64_t kStretchAlignment = 256;
 constexpr uint64_t kSampledChunks = 4;
 constexpr double kClearlyBetter = 0.7;
-constexpr double kNear = 2;
+/// A patch that was judged from counts alone takes between these times that, nearly always.
+constexpr double kPatchLeast = 0.5;
+constexpr double kPatchMost = 1.15;
 /// What the error of a lossy tensor takes in the index, both copies.
 constexpr uint64_t kLossyRowBytes = 48;
 
@@ -75,8 +77,10 @@ RecordPlan AtMostHigh(RecordPlan plan) {
   return plan;
 }
 
-/// Whether two estimates are so near that only trying tells.
-bool AreNear(double a, double b) { return a < kNear * b && b < kNear * a; }
+/// Whether a patch has to be tried to tell whether it is smaller than something else.
+bool IsUndecided(double patch_bytes, double other_bytes) {
+  return patch_bytes * kPatchLeast < other_bytes && other_bytes < patch_bytes * kPatchMost;
+}
 
 }  // namespace
 
@@ -98,7 +102,7 @@ Result<ChosenPlan> ChoosePlan(const ByteSource& source, uint64_t offset, const I
                    PlanRecord(source, offset, extent.decoded_bytes, extent.dtype, extent.shape, level, scratch));
   FLYWEIGHT_ASSIGN(double whole_bytes, EstimateRecord(AtMostHigh(plan), source, offset, buffers, scratch));
   if (!can_be_patch) return ChosenPlan{std::move(plan), false, whole_bytes};
-  if (AreNear(patch_bytes, whole_bytes)) {
+  if (IsUndecided(patch_bytes, whole_bytes)) {
     FLYWEIGHT_ASSIGN(uint64_t tried,
                      EstimatePatchRecord(patch.record, source, offset, *base.source, base.offset, scratch));
     patch_bytes = static_cast<double>(tried + kRowBytes);
@@ -126,7 +130,7 @@ Result<bool> IsSmallerLossy(const ByteSource& source, uint64_t offset, const Ind
   const auto lossy_bytes = static_cast<double>(lossy.estimated_bytes + kRowBytes + kLossyRowBytes);
   FLYWEIGHT_ASSIGN(ChosenPlan exact, ChoosePlan(source, offset, extent, base, level, scratch));
   double exact_bytes = exact.estimated_bytes;
-  if (exact.is_patch && AreNear(lossy_bytes, exact_bytes)) {
+  if (exact.is_patch && IsUndecided(exact_bytes, lossy_bytes)) {
     FLYWEIGHT_ASSIGN(uint64_t tried,
                      EstimatePatchRecord(exact.plan, source, offset, *base.source, base.offset, scratch));
     exact_bytes = static_cast<double>(tried + kRowBytes);
