@@ -196,7 +196,7 @@ and nothing.
 
   -o, --output OUT     write the mended archive to OUT; X.fly stays as it is
       --from OTHER     another copy, damaged elsewhere
-      --base BASE      of a patch: check also what it gives; mending needs no base
+      --base BASE      of a patch: check what it gives too; mending needs none
 )";
 
 constexpr const char* kConvert = R"(flyweight convert SRC OUT

@@ -9,6 +9,7 @@
 #include "pipeline/endpoint.h"
 #include "pipeline/guard.h"
 #include "pipeline/model_walk.h"
+#include "pipeline/pack_input.h"
 
 namespace flyweight {
 namespace {

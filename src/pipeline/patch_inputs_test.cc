@@ -55,8 +55,9 @@ TEST_F(PatchInputs, AreNotOverwrittenByWhatIsRestored) {
     Result<Archive> archive = Archive::OpenPath(second_, {base_, first_});
     ASSERT_THAT(archive, IsOk());
     std::vector<size_t> extents = {0};
-    EXPECT_THAT(ExtractExtents(archive.value(), extents, {}, target, {.overwrite = true}),
-                FailsWith(ErrorCode::kInvalidArgument))
+    ExtractOptions extract;
+    extract.overwrite = true;
+    EXPECT_THAT(ExtractExtents(archive.value(), extents, {}, target, extract), FailsWith(ErrorCode::kInvalidArgument))
         << target;
     EXPECT_THAT(Rebase({base_, first_, second_}, target, {.overwrite = true}), FailsWith(ErrorCode::kInvalidArgument))
         << target;
@@ -112,6 +113,12 @@ TEST_F(PatchInputs, AreNotNeededToRepair) {
   ASSERT_THAT(CompressFile(Path("v1"), first_, options), IsOk());
   Bytes whole = ReadFile(first_);
   RepairReport report;
+  RepairOptions alone;
+  alone.overwrite = true;
+  RepairOptions with_base = alone;
+  with_base.bases = {base_};
+  RepairOptions with_another = alone;
+  with_another.bases = {Path("v2")};
   ASSERT_THAT(RepairFile(first_, first_, {}, report), IsOk());
   EXPECT_FALSE(report.found_damage());
   EXPECT_TRUE(report.lacks_base);
@@ -119,17 +126,14 @@ TEST_F(PatchInputs, AreNotNeededToRepair) {
     Bytes damaged = whole;
     damaged[at] ^= std::byte{4};
     WriteFile(Path("damaged.fly"), damaged);
-    ASSERT_THAT(RepairFile(Path("damaged.fly"), Path("mended.fly"), {.overwrite = true}, report), IsOk()) << at;
+    ASSERT_THAT(RepairFile(Path("damaged.fly"), Path("mended.fly"), alone, report), IsOk()) << at;
     EXPECT_TRUE(report.found_damage() && report.lacks_base) << at;
     EXPECT_TRUE(ReadFile(Path("mended.fly")) == whole) << at;
-    ASSERT_THAT(RepairFile(Path("damaged.fly"), Path("mended.fly"), {.overwrite = true, .bases = {base_}}, report),
-                IsOk());
+    ASSERT_THAT(RepairFile(Path("damaged.fly"), Path("mended.fly"), with_base, report), IsOk());
     EXPECT_FALSE(report.lacks_base) << at;
   }
-  EXPECT_THAT(RepairFile(Path("damaged.fly"), base_, {.overwrite = true, .bases = {base_}}, report),
-              FailsWith(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(RepairFile(first_, Path("mended.fly"), {.overwrite = true, .bases = {Path("v2")}}, report),
-              FailsWith(ErrorCode::kBaseMismatch));
+  EXPECT_THAT(RepairFile(Path("damaged.fly"), base_, with_base, report), FailsWith(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(RepairFile(first_, Path("mended.fly"), with_another, report), FailsWith(ErrorCode::kBaseMismatch));
 }
 
 TEST_F(PatchInputs, ThatHoldTheVariantItselfAreNoBase) {
