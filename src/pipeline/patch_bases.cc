@@ -18,6 +18,10 @@ constexpr uint64_t kGlances = 8;
 constexpr uint64_t kStretchAlignment = 256;
 constexpr uint64_t kSampledChunks = 4;
 constexpr double kClearlyBetter = 0.7;
+/// In extents under this FindRepeats finds nothing, and a glance does not see that they repeat themselves; a patch that
+/// is so much smaller than the extent is taken all the same.
+constexpr uint64_t kUnsharedBytes = uint64_t{256} << 10;
+constexpr double kTiny = 1.0 / 32;
 /// A patch that was judged from counts alone takes between these times that, nearly always.
 constexpr double kPatchLeast = 0.5;
 constexpr double kPatchMost = 1.15;
@@ -94,7 +98,9 @@ Result<ChosenPlan> ChoosePlan(const ByteSource& source, uint64_t offset, const I
   Level glance_level = std::min(level, Level::kBalanced);
   const bool can_be_patch = patch.estimated_bytes != kNoPatchBytes;
   auto patch_bytes = static_cast<double>(patch.estimated_bytes) + static_cast<double>(kRowBytes);
-  if (can_be_patch) {
+  const bool may_repeat = extent.decoded_bytes < kUnsharedBytes &&
+                          patch_bytes > kTiny * static_cast<double>(extent.decoded_bytes) + kRowBytes;
+  if (can_be_patch && !may_repeat) {
     FLYWEIGHT_ASSIGN(double glance, GlanceAtRecord(source, offset, extent, glance_level, buffers, scratch));
     if (patch_bytes < kClearlyBetter * glance) return ChosenPlan{std::move(patch.record), true, patch_bytes};
   }

@@ -130,12 +130,18 @@ TEST_F(Patch, IsNoLargerThanAnArchiveWithoutABase) {
   SafetensorsEntry near = repeated;
   Tune(near, 2, 9);
   SafetensorsEntry zeros = {"w", "U8", {18, 300007}, Bytes(size_t{18} * 300007)};
+  SafetensorsEntry small = {"w", "F16", {300, 400}, repeated.bytes};
+  for (size_t i = 0; i < small.bytes.size(); ++i) small.bytes[i] = block.bytes[i % 24000];
+  small.bytes.resize(240000);
+  SafetensorsEntry near_small = small;
+  Tune(near_small, 2, 10);
   struct Case {
     const char* what;
     SafetensorsEntry base, tune;
   };
   const Case cases[] = {{"repeats", MakeEntry("w", DType::kBF16, {3000, 400}, 4), repeated},
                         {"repeats with a near base", near, repeated},
+                        {"repeats in one chunk", near_small, small},
                         {"zeros", MakeEntry("w", DType::kU8, {1, 300007}, 5), zeros}};
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
