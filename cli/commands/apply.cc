@@ -24,6 +24,8 @@ void RunApply(const Arguments& arguments, Console& console) {
         options.max_output_bytes = arguments.max_output_bytes.value_or(UINT64_MAX);
         options.progress = bar.Callback();
         options.notice = TellNotices(last, bar, console);
+        // Found below --base-dir to need no base: an archive by itself, as re-basing and pruning leave them.
+        if (links.size() == 1 && !arguments.base_directories.empty()) return DecompressFile(last, target, options);
         return ApplyPatches(base, patches, target, options);
       });
   if (summary.has_value()) ReportRestored(last, target, *summary, arguments, console);

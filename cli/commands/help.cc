@@ -244,14 +244,17 @@ restored to the disk; the result is read back and compared.
 constexpr const char* kPrune = R"(flyweight prune DIR --keep NAME...
 flyweight prune DIR --keep-last N
 
-Removes the archives in DIR that are links of chains and are not kept. What is
-kept and stands on one of them is packed anew on the nearest base that stays,
-read back and compared before anything is removed. Archives that stand alone
-stay. NAME may have * and ?.
+Removes the archives directly in DIR that are links of chains and are not kept.
+What is kept and stands on one of them is packed anew on the nearest base that
+stays, read back and compared before anything is removed. Archives that stand
+alone stay, and so do chains of which nothing is kept. NAME may have * and ?;
+one that matches nothing is an error. Nothing is done where a link of what is
+kept is missing, or an archive in DIR cannot be read.
 
-      --keep-last N    keep the last N by the numbers in their names
+      --keep-last N    of each chain keep its base and the last N patches by
+                       the numbers in their names
       --base-dir DIR   where else bases are, and patches that may need these
-      --dry-run        say what would be done
+      --dry-run        say what would be done; new sizes are estimates
       --json           one object
   -T, --threads N      0, the default, is one a CPU
 )";

@@ -14,7 +14,10 @@ std::string LineOf(const PruneStep& step, bool dry_run) {
   std::string path = EscapeForTerminal(step.path);
   if (step.is_removed) return (dry_run ? "would remove " : "removed ") + path + " (" + HumanBytes(step.old_bytes) + ")";
   std::string onto = step.onto.empty() ? "without a base" : "on " + EscapeForTerminal(step.onto);
-  if (dry_run) return "would pack anew " + path + " " + onto;
+  if (dry_run) {
+    return "would pack anew " + path + " " + onto + " (" + HumanBytes(step.old_bytes) + " to about " +
+           HumanBytes(step.new_bytes) + ")";
+  }
   return "packed anew " + path + " " + onto + " (" + HumanBytes(step.old_bytes) + " to " + HumanBytes(step.new_bytes) +
          ")";
 }

@@ -33,9 +33,10 @@ struct LineageEntry {
 };
 
 struct Lineage {
-  std::vector<LineageEntry> entries;  ///< each behind what it stands on; what stands on it follows
-  uint64_t unreadable_count = 0;      ///< files with the suffix of archives that cannot be read
-  bool is_complete = true;            ///< false where there were more files than are looked at
+  std::vector<LineageEntry> entries;          ///< each behind what it stands on; what stands on it follows
+  uint64_t unreadable_count = 0;              ///< files with the suffix of archives that cannot be read
+  std::vector<std::string> unreadable_paths;  ///< of these
+  bool is_complete = true;                    ///< false where there were more files than are looked at
 };
 
 struct LineageOptions {
@@ -43,8 +44,10 @@ struct LineageOptions {
 };
 
 /// Reads the indexes of archives, and of all below directories, and puts patches behind what they stand on: where
-/// several hold the same model one that is no patch, else the one with the fewest links. Decodes nothing. Errors: kIo,
-/// and those of reading archives for paths that are named themselves.
+/// several hold the same tensors one that has the name that the patch gives to its base, else one that is no patch,
+/// else the one with the fewest links; whether it fits is not looked at. Where patches lead round in a ring, as one
+/// that changes nothing does, the one whose base is a model file of its name stands on that. Decodes nothing. Errors:
+/// kIo, and those of reading archives for paths that are named themselves.
 Result<Lineage> ReadLineage(const std::vector<std::string>& paths, const LineageOptions& options);
 
 /// Looks for the bases that no archive holds among the models below the directories of `paths`, whatever their names,
@@ -52,9 +55,10 @@ Result<Lineage> ReadLineage(const std::vector<std::string>& paths, const Lineage
 Status FindPlainBases(Lineage& lineage, const std::vector<std::string>& paths);
 
 /// What `patch` is to be applied to, found below `directories`: a base and the patches between, as
-/// DecompressOptions::bases has them. Archives are found by identity. Where the first base is none, model files and
-/// directories are tried, those of its name first, by comparing samples. Empty where `patch` needs no base. Errors:
-/// kBaseMismatch, which names the link that is missing.
+/// DecompressOptions::bases has them. Archives are found by identity; of several with one identity those that lack what
+/// a link needs are passed over. Where the first base is none, model files and directories are tried, those of its name
+/// first, by comparing samples. Empty where `patch` needs no base. Errors: kBaseMismatch, which names the link that is
+/// missing or does not fit.
 Result<std::vector<std::string>> FindBases(const std::string& patch, const std::vector<std::string>& directories,
                                            size_t thread_count);
 
@@ -70,7 +74,8 @@ Result<CompressSummary> Rebase(const std::vector<std::string>& lineage, const st
 
 struct PruneOptions {
   std::vector<std::string> keep = {};  ///< names of archives, or patterns with * and ?, without directory
-  uint64_t keep_last = 0;              ///< also so many archives with the last names, by the numbers in them
+  /// Of each chain also so many patches, the last by the numbers in their names, and what is no patch.
+  uint64_t keep_last = 0;
   /// Further places where bases are, and where patches may be that need what is to be removed.
   std::vector<std::string> base_directories = {};
   bool dry_run = false;
@@ -86,20 +91,25 @@ struct PruneStep {
   bool is_removed = false;  ///< else it gets another base
   std::string onto = {};    ///< the path of that; empty: none any more
   uint64_t old_bytes = 0;
-  uint64_t new_bytes = 0;  ///< 0 of a dry run, where it is not known
+  uint64_t new_bytes = 0;  ///< of a dry run an estimate: it and the links that it is joined with
 };
 
 struct PruneReport {
   std::vector<PruneStep> steps;
   uint64_t kept_count = 0;
-  uint64_t freed_bytes = 0;  ///< less what grew
+  uint64_t freed_bytes = 0;  ///< less what grew; wraps round where more grew than is freed
 };
 
-/// Removes archives of `directory` that are links of chains and are not to be kept. Archives that are kept and stand on
-/// one of them are first packed anew on the nearest base that stays, read back and compared, and take their names. An
-/// archive that is no patch and on which nothing stands is never removed. Nothing is removed before all of that is
-/// done; killed at any point, every version that is kept can be restored. Errors: kInvalidArgument (nothing is to be
-/// kept; a patch elsewhere needs what would be removed), kBaseMismatch, those of Compress.
+/// Removes archives directly in `directory` that are links of chains and are not to be kept; those in directories below
+/// and hidden ones are only looked at. A chain is what identities connect: one of which nothing is to be kept stays as
+/// it is, and with `keep_last` each is shortened by itself. Archives that are kept and stand on one that goes are first
+/// packed anew on the nearest base that stays, read back and compared, and take their names. An archive that is no
+/// patch and on which nothing stands is never removed. Before anything is changed, what every kept archive of these
+/// chains stands on is found and checked; nothing is removed before all are packed anew and that was checked again.
+/// Killed at any point, every version that is kept can be restored; the next run with the same `keep` and `keep_last`
+/// finishes. Errors: kInvalidArgument (nothing is to be kept; a name or pattern that matches nothing; a patch elsewhere
+/// needs what would be removed), kBaseMismatch (a link that is needed is missing), kIo (an archive or a directory that
+/// cannot be read, which may be such a link), those of Compress.
 Result<PruneReport> Prune(const std::string& directory, const PruneOptions& options);
 
 }  // namespace flyweight

@@ -46,27 +46,6 @@ bool LooksRepetitive(ByteSpan chunk) {
   return repeated * 16 > run_count * kRepeatRunWords;
 }
 
-// Whether bytes of the chunk come again further on, by a sample: words at every 256th byte are remembered, and some
-// runs of all their neighbours looked up. Weights never match by chance in 8 bytes.
-bool LooksCopied(ByteSpan chunk) {
-  constexpr size_t kStride = 256, kSlots = size_t{1} << 12, kRuns = 16;
-  if (chunk.size() < 64 * kStride) return true;
-  auto slot_of = [](uint64_t word) { return (word * 0x9E3779B97F4A7C15U) >> (64 - 12); };
-  std::array<uint32_t, kSlots> table;
-  table.fill(UINT32_MAX);
-  for (size_t at = 0; at + 8 <= chunk.size(); at += kStride)
-    table[slot_of(LoadLe<uint64_t>(chunk.data() + at))] = static_cast<uint32_t>(at);
-  for (size_t run = 0; run < kRuns; ++run) {
-    size_t begin = (chunk.size() - kStride - 8) / (kRuns - 1) * run;
-    for (size_t at = begin; at < begin + kStride; at += 2) {
-      auto word = LoadLe<uint64_t>(chunk.data() + at);
-      uint32_t seen = table[slot_of(word)];
-      if (seen != UINT32_MAX && seen != at && LoadLe<uint64_t>(chunk.data() + seen) == word) return true;
-    }
-  }
-  return false;
-}
-
 // Keeps the smallest of several encodings of one chunk in `payload`; each may only write where it would win.
 class Contest {
  public:
@@ -254,6 +233,25 @@ class Choice {
 };
 
 }  // namespace
+
+bool LooksCopied(ByteSpan chunk) {
+  constexpr size_t kStride = 256, kSlots = size_t{1} << 12, kRuns = 16;
+  if (chunk.size() < 64 * kStride) return true;
+  auto slot_of = [](uint64_t word) { return (word * 0x9E3779B97F4A7C15U) >> (64 - 12); };
+  std::array<uint32_t, kSlots> table;
+  table.fill(UINT32_MAX);
+  for (size_t at = 0; at + 8 <= chunk.size(); at += kStride)
+    table[slot_of(LoadLe<uint64_t>(chunk.data() + at))] = static_cast<uint32_t>(at);
+  for (size_t run = 0; run < kRuns; ++run) {
+    size_t begin = (chunk.size() - kStride - 8) / (kRuns - 1) * run;
+    for (size_t at = begin; at < begin + kStride; at += 2) {
+      auto word = LoadLe<uint64_t>(chunk.data() + at);
+      uint32_t seen = table[slot_of(word)];
+      if (seen != UINT32_MAX && seen != at && LoadLe<uint64_t>(chunk.data() + seen) == word) return true;
+    }
+  }
+  return false;
+}
 
 EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
                          MutableByteSpan payload, CodecScratch::Impl& scratch) {

@@ -17,6 +17,10 @@ struct EncodedChunk {
 EncodedChunk EncodeChunk(const RecordHead& head, Level level, uint64_t chunk_index, ByteSpan chunk,
                          MutableByteSpan payload, CodecScratch::Impl& scratch);
 
+/// Whether bytes of the chunk come again further on in it, by a sample: words at every 256th byte are remembered, and
+/// some runs of all their neighbours looked up. Weights never match by chance in 8 bytes. True of small chunks.
+bool LooksCopied(ByteSpan chunk);
+
 /// The chunk's first word in the tensor, words of `word_bytes` counted from the record's start.
 inline uint64_t FirstWord(const RecordHead& head, size_t word_bytes, uint64_t chunk_index) {
   return head.chunk_bytes / word_bytes * chunk_index;

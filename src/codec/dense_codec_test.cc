@@ -7,6 +7,8 @@
 
 #include "codec/activity_numbers.h"
 #include "codec/codec_id.h"
+#include "codec/dense_plan.h"
+#include "codec/float_side.h"
 #include "codec/patch_test_tools.h"
 #include "codec/record_side.h"
 #include "codec/scratch.h"
@@ -130,8 +132,15 @@ TEST(DenseCodec, KeepsWhatIsNoNumber) {
     EncodedPatch record = Encode(tuned);
     ExpectRoundTrip(tuned, record);
     // Whatever codec the chunk got: the dense one can do it.
-    ASSERT_NE(record.plan.head.side->patch->dense, nullptr);
-    const DenseSide& side = *record.plan.head.side->patch->dense;
+    MemorySource content(tuned.content), base(tuned.base);
+    const SourcedTensor tensor{content, 0, content.size(), dtype}, base_tensor{base, 0, base.size(), dtype};
+    const PatchSide patch{dtype, base.size()};
+    PatchStrips strips(tensor, base_tensor, patch);
+    Result<std::optional<DensePlan>> plan =
+        PlanDense(strips, *LayoutOf(dtype), tuned.content.size() / word_bytes, tuned.shape, 1);
+    ASSERT_THAT(plan, IsOk());
+    ASSERT_TRUE(plan.value().has_value());
+    const DenseSide& side = plan.value()->side;
     CodecScratch scratch;
     Bytes payload(2 * tuned.content.size()), chunk = tuned.base;
     const size_t size = EncodeDenseChunk(side, 0, tuned.content, tuned.base.data(), payload, scratch.impl());

@@ -236,7 +236,8 @@ void Restore(ByteSpan chunk, ByteSpan predicted, MutableByteSpan restored, Encod
     if (e.differences[i] == 0 && e.numbers[i] == 0) continue;
     float error = std::fabs(e.values[i] - e.expected[i]);
     float allowed = kZeroReach * e.side.step + rounding * std::fabs(e.values[i]);
-    bool is_far = bounded ? !(error <= allowed) : !(error < INFINITY);
+    // Where the step is huge, what is allowed is infinite.
+    bool is_far = !(error < INFINITY) || (bounded && !(error <= allowed));
     if (e.numbers[i] == 0 && e.side.step == 0) is_far = false;
     is_exact[i] |= is_far ? 1 : 0;
   }

@@ -10,6 +10,7 @@
 #include "codec/dense_codec.h"
 #include "codec/lossy_patch_codec.h"
 #include "codec/lossy_patch_record.h"
+#include "codec/order_zero.h"
 #include "codec/patch_differences.h"
 #include "codec/patch_record.h"
 #include "codec/patch_strips.h"
@@ -25,6 +26,8 @@ constexpr size_t kBaseCheckBytes = sizeof(uint64_t);
 // Estimates may be so far off.
 constexpr double kWorthATry = 1.5;
 constexpr double kTooManyBits = 1e300;
+// Nothing without a base is much smaller.
+constexpr size_t kSmallPayloadBytes = 32;
 
 bool NeedsBase(const RecordHead& head, CodecId codec) {
   if (codec == CodecId::kLossyPatch) return IsLossyPatch(head);
@@ -57,8 +60,14 @@ class PatchContest {
   /// Whether what stands yet takes much of the chunk.
   bool IsPoor() const { return best_.payload_bytes > chunk_.size() / 2; }
 
+  /// Whether the chunk may take less without its base: where there is little in it, or it repeats itself.
+  bool MayBeSmallAlone(size_t word_bytes) const {
+    if (best_.payload_bytes <= kSmallPayloadBytes) return false;
+    return IsPoor() || EstimateOrderZero(chunk_, word_bytes) < best_.payload_bytes || LooksCopied(chunk_);
+  }
+
   EncodedChunk Finish(const RecordHead& head, Level level, uint64_t chunk_index) {
-    if (!IsPoor()) return best_;
+    if (!MayBeSmallAlone(PatchWordOf(head.dtype).bytes)) return best_;
     scratch_.patch.Resize(chunk_.size());
     MutableByteSpan ordinary(scratch_.patch.data(), chunk_.size());
     EncodedChunk encoded = EncodeChunk(head, level, chunk_index, chunk_, ordinary, scratch_);

@@ -46,6 +46,11 @@ Result<PatchPlan> PlanPatchRecord(const ByteSource& source, uint64_t offset, uin
                                   const Shape& shape, const ByteSource& base, uint64_t base_offset, uint64_t base_bytes,
                                   DType base_dtype, Level level, CodecScratch& scratch);
 
+/// Bytes of the whole record of a plan of PlanPatchRecord, from some of its chunks encoded: dearer than what the plan
+/// says, and nearer. Arguments as there. Errors: those of reading.
+Result<uint64_t> EstimatePatchRecord(const RecordPlan& record, const ByteSource& source, uint64_t offset,
+                                     const ByteSource& base, uint64_t base_offset, CodecScratch& scratch);
+
 /// EncodeFrame for a plan of PlanPatchRecord; `base_chunk` is what BaseRangeOf says.
 ChunkEntry EncodePatchFrame(const RecordPlan& plan, uint64_t chunk_index, ByteSpan chunk, ByteSpan base_chunk,
                             MutableByteSpan frame, CodecScratch& scratch);

@@ -5,6 +5,7 @@
 #include "codec/codec_id.h"
 #include "codec/patch_test_tools.h"
 #include "support/random.h"
+#include "support/weights.h"
 
 namespace flyweight {
 namespace {
@@ -98,6 +99,36 @@ TEST(PatchRecord, OfAnotherTensorIsHardlyLargerThanTheTensor) {
   const Bytes base = Words<uint16_t>(300000, 1), content = Words<uint16_t>(300000, 2);
   EncodedPatch record = Encode({content, DType::kBF16, base});
   EXPECT_LT(record.size_bytes(), content.size() + 200);
+  ExpectRoundTrip(record, content, base);
+}
+
+TEST(PatchRecord, AChunkThatIsSmallAloneNeedsNoBase) {
+  // The base ends in the second chunk, which so has places that changed and places that did not.
+  const Bytes base = Words<uint8_t>(300007, 1), zeros(700000, std::byte{0});
+  test::Random random(2);
+  Bytes rows(524288);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = i < 32768 ? std::byte(random.Below(256)) : rows[i - 32768];
+  EncodedPatch constant = Encode({zeros, DType::kU8, base, DType::kU8});
+  EXPECT_LT(constant.size_bytes(), 300U);
+  ExpectRoundTrip(constant, zeros, base);
+  Bytes nearly = Moved<uint8_t>(rows, 2, 40);
+  EncodedPatch repeated = Encode({rows, DType::kU8, nearly, DType::kU8});
+  EXPECT_LT(repeated.size_bytes(), 80000U);
+  ExpectRoundTrip(repeated, rows, nearly);
+}
+
+TEST(PatchRecord, DenseSideInformationThatNoChunkUsesIsNotInTheHead) {
+  test::Random random(5);
+  const Bytes base = test::MakeTensor(DType::kBF16, 1500, 400, test::Pattern::kWeights, random);
+  Bytes content = base;
+  for (size_t i = 0; i < content.size(); i += 2) {
+    if (random.Below(5) == 0) content[i] ^= std::byte{1};
+  }
+  EncodedPatch record = Encode({content, DType::kBF16, base, DType::kBF16, {1500, 400}});
+  for (const Bytes& frame : record.frames) EXPECT_NE(test::CodecOf(frame), 65);
+  EXPECT_LT(record.plan.head_bytes.size(), 200U);
+  EXPECT_NEAR(static_cast<double>(record.estimated_bytes), static_cast<double>(record.size_bytes()),
+              0.02 * static_cast<double>(record.size_bytes()));
   ExpectRoundTrip(record, content, base);
 }
 

@@ -29,6 +29,12 @@ Status BoundBase::Read(uint64_t row, uint64_t begin, MutableByteSpan target, Cod
   return model_->Read(rows_[number].part, begin, target, scratch);
 }
 
+Status BoundBase::CheckAll() const {
+  CodecScratch scratch;
+  for (size_t row = 0; row < table_.size(); ++row) FLYWEIGHT_TRY(CheckWhole(row, scratch));
+  return Status::Ok();
+}
+
 Status BoundBase::CheckWhole(size_t row, CodecScratch& scratch) const {
   std::lock_guard lock(mutex_);
   if (!rows_[row].must_check) return Status::Ok();
@@ -71,6 +77,9 @@ class BaseBinder {
     bound_->model_ = std::move(model);
     bound_->rows_.resize(bound_->table_.size());
     if (check == RowCheck::kWhole) FindUnchanged();
+    if (check == RowCheck::kAll) {
+      for (BoundBase::Row& row : bound_->rows_) row.must_check = true;
+    }
   }
 
   Result<std::shared_ptr<BoundBase>> Run() {

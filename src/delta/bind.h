@@ -16,12 +16,15 @@ namespace flyweight {
 enum class RowCheck : uint8_t {
   kSample,  ///< where all that is decoded is compared with a SHA-256 anyway
   kWhole,   ///< the first read of a row compares all of it with its digest, unless that is known
+  kAll,     ///< the same of every row, those that are patched too
 };
 
 /// The rows of a patch's base table, found in a model.
 class BoundBase final : public BaseContent {
  public:
   Status Read(uint64_t row, uint64_t begin, MutableByteSpan target, CodecScratch& scratch) const override;
+  /// Compares every row that its RowCheck demands. Errors: kBaseMismatch, and those of reading.
+  Status CheckAll() const;
   Status CheckUnchanged() const { return model_->CheckUnchanged(); }
   /// Compares all rows with their digests, as far as that is not known. Errors: kBaseMismatch; those of reading.
   Status CheckEveryRow() const;

@@ -151,6 +151,20 @@ Result<std::shared_ptr<BoundBase>> BindLink(const ArchiveReader& patch, const st
       "'" + name + "' is a patch on " + DescribeBase(*patch.base_table()) + ", and '" + model->name() + "' " + reason};
 }
 
+Result<std::shared_ptr<Model>> AddLink(std::shared_ptr<Model> model, const std::string& path, ThreadPool& pool) {
+  FLYWEIGHT_ASSIGN(std::shared_ptr<const ByteSource> source, OpenArchiveSource(path));
+  Result<ArchiveReader> opened = ArchiveReader::Open(*source);
+  if (!opened.ok()) return WithContext(opened.take_error(), "'" + path + "'");
+  ArchiveReader reader = std::move(opened).value();
+  if (reader.base_table() == nullptr) {
+    return Error{ErrorCode::kInvalidArgument, 0, "'" + path + "' is no patch, so it has no place behind a base"};
+  }
+  FLYWEIGHT_ASSIGN(std::shared_ptr<BoundBase> base, BindLink(reader, path, std::move(model), RowCheck::kWhole, pool));
+  reader.set_base(std::move(base));
+  std::string name = std::filesystem::path(path).filename().string();
+  return MakeArchiveModel(std::move(source), std::move(reader), std::move(name));
+}
+
 Result<std::shared_ptr<Model>> OpenLineage(const std::vector<std::string>& paths, ThreadPool& pool) {
   if (paths.empty()) return Error{ErrorCode::kInvalidArgument, 0, "no base was given"};
   if (paths.size() > kLinkMaxCount) {
@@ -158,18 +172,7 @@ Result<std::shared_ptr<Model>> OpenLineage(const std::vector<std::string>& paths
   }
   FLYWEIGHT_ASSIGN(std::shared_ptr<Model> model, OpenModel(paths.front()));
   for (size_t link = 1; link < paths.size(); ++link) {
-    FLYWEIGHT_ASSIGN(std::shared_ptr<const ByteSource> source, OpenArchiveSource(paths[link]));
-    Result<ArchiveReader> opened = ArchiveReader::Open(*source);
-    if (!opened.ok()) return WithContext(opened.take_error(), "'" + paths[link] + "'");
-    ArchiveReader reader = std::move(opened).value();
-    if (reader.base_table() == nullptr) {
-      return Error{ErrorCode::kInvalidArgument, 0,
-                   "'" + paths[link] + "' is no patch, so it has no place behind a base"};
-    }
-    FLYWEIGHT_ASSIGN(std::shared_ptr<BoundBase> base, BindLink(reader, paths[link], model, RowCheck::kWhole, pool));
-    reader.set_base(std::move(base));
-    std::string name = std::filesystem::path(paths[link]).filename().string();
-    FLYWEIGHT_ASSIGN(model, MakeArchiveModel(std::move(source), std::move(reader), std::move(name)));
+    FLYWEIGHT_ASSIGN(model, AddLink(std::move(model), paths[link], pool));
   }
   return model;
 }

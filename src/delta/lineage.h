@@ -15,6 +15,9 @@ namespace flyweight {
 /// which says what does not fit and, where the order is wrong, which one does; those of OpenModel.
 Result<std::shared_ptr<Model>> OpenLineage(const std::vector<std::string>& paths, ThreadPool& pool);
 
+/// The model that the patch at `path` gives on `model`. Errors: as OpenLineage.
+Result<std::shared_ptr<Model>> AddLink(std::shared_ptr<Model> model, const std::string& path, ThreadPool& pool);
+
 /// Gives a patch its base. `name` is what the patch is called in messages. Errors: kBaseMismatch, which says why
 /// `model` is not the base: it lacks tensors, has other shapes or other weights, or the patch was applied to it
 /// already; those of reading. Precondition: the archive has a base table.

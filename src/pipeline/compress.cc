@@ -26,6 +26,7 @@
 #include "pipeline/lossy_compare.h"
 #include "pipeline/lossy_plan.h"
 #include "pipeline/pack_input.h"
+#include "pipeline/patch_repeats.h"
 #include "pipeline/sequence_bases.h"
 #include "pipeline/sharing.h"
 
@@ -136,12 +137,16 @@ Result<uint64_t> Encode(const Run& run, const CompressOptions& compress, OutputF
   if (run.base != nullptr) {
     FLYWEIGHT_ASSIGN(patches, MatchBase(input.contents(), index, run.base, pool));
     if (compress.lossy.delta.has_value())
-      FLYWEIGHT_TRY(PlanLossyDeltas(input.contents(), index, *patches, *compress.lossy.delta, pool, lossy));
+      FLYWEIGHT_TRY(
+          PlanLossyDeltas(input.contents(), index, *patches, *compress.lossy.delta, compress.level, pool, lossy));
   } else if (compress.key_every != 0) {
     FLYWEIGHT_ASSIGN(patches, MatchVersions(input.contents(), index, compress.key_every));
   }
   // Lossy tensors are not made of others, nor others of them.
-  if (!lossy.any()) FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
+  if (!lossy.any()) {
+    if (run.base != nullptr) FLYWEIGHT_TRY(ReleaseShared(input.contents(), *patches, compress.level, pool, index));
+    FLYWEIGHT_TRY(FindShared(input.contents(), index, compress.level));
+  }
   GatheringSink gathering(output == nullptr ? stream : *output);
   EncodeOptions options{
       .level = compress.level, .hash = true, .lossy = &lossy, .check_chunks = output == nullptr && compress.verify};

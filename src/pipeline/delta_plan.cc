@@ -37,8 +37,14 @@ double Relative(const LossyPatchLoss& loss) {
 
 class DeltaPlanner {
  public:
-  DeltaPlanner(const ContentSet& contents, const ArchiveIndex& index, const PatchBases& patches, ThreadPool& pool)
-      : contents_(contents), index_(index), patches_(patches), pool_(pool), places_(ItemsOf(index, AllFiles(index))) {}
+  DeltaPlanner(const ContentSet& contents, const ArchiveIndex& index, const PatchBases& patches, Level level,
+               ThreadPool& pool)
+      : contents_(contents),
+        index_(index),
+        patches_(patches),
+        level_(level),
+        pool_(pool),
+        places_(ItemsOf(index, AllFiles(index))) {}
 
   Status Plan(const LossyDeltaOptions& options, LossyPlan& plan) {
     ListCandidates();
@@ -51,9 +57,10 @@ class DeltaPlanner {
     } else {
       FLYWEIGHT_ASSIGN(losses, Measure(choice, UINT64_MAX));
     }
+    FLYWEIGHT_ASSIGN(std::vector<char> is_smaller, CompareWithExact(choice));
     plan.deltas.resize(places_.size());
     for (size_t i = 0; i < candidates_.size(); ++i) {
-      bool is_wanted = losses[i].squared_error > 0 && Relative(losses[i]) <= options.tensor_error;
+      bool is_wanted = is_smaller[i] != 0 && losses[i].squared_error > 0 && Relative(losses[i]) <= options.tensor_error;
       if (is_wanted) plan.deltas[candidates_[i]] = choice;
     }
     return Status::Ok();
@@ -96,6 +103,22 @@ class DeltaPlanner {
       return Status::Ok();
     }));
     return losses;
+  }
+
+  /// Which candidates are smaller as lossy patches than without loss.
+  Result<std::vector<char>> CompareWithExact(const LossyDeltaChoice& choice) {
+    std::vector<char> is_smaller(candidates_.size());
+    std::vector<CodecScratch> scratch(pool_.thread_count());
+    FLYWEIGHT_TRY(pool_.ParallelFor(candidates_.size(), [&](size_t i, size_t worker) -> Status {
+      const uint64_t number = candidates_[i];
+      FLYWEIGHT_ASSIGN(std::shared_ptr<const Content> content, contents_.Open(places_[number].file));
+      FLYWEIGHT_ASSIGN(PatchBaseContent base, patches_.Open(number));
+      FLYWEIGHT_ASSIGN(bool smaller, IsSmallerLossy(content->source(), places_[number].offset, ExtentOf(number), base,
+                                                    choice, level_, scratch[worker]));
+      is_smaller[i] = smaller ? 1 : 0;
+      return Status::Ok();
+    }));
+    return is_smaller;
   }
 
   Result<double> SampledError(double step) {
@@ -165,6 +188,7 @@ class DeltaPlanner {
   ContentCache contents_;
   const ArchiveIndex& index_;
   const PatchBases& patches_;
+  Level level_;
   ThreadPool& pool_;
   std::vector<ExtentItem> places_;
   std::vector<uint64_t> candidates_;  ///< numbers of extents
@@ -174,8 +198,8 @@ class DeltaPlanner {
 }  // namespace
 
 Status PlanLossyDeltas(const ContentSet& contents, const ArchiveIndex& index, const PatchBases& patches,
-                       const LossyDeltaOptions& options, ThreadPool& pool, LossyPlan& plan) {
-  return DeltaPlanner(contents, index, patches, pool).Plan(options, plan);
+                       const LossyDeltaOptions& options, Level level, ThreadPool& pool, LossyPlan& plan) {
+  return DeltaPlanner(contents, index, patches, level, pool).Plan(options, plan);
 }
 
 }  // namespace flyweight

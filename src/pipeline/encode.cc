@@ -175,9 +175,7 @@ class Encoder {
   Result<RecordPlan> PlanPatch(uint64_t number, const Content& content, CodecScratch& scratch) {
     IndexExtent& extent = ExtentOf(number);
     FLYWEIGHT_ASSIGN(PatchBaseContent base, options_.patches->Open(work_[number].number));
-    FLYWEIGHT_ASSIGN(ChosenPlan chosen,
-                     ChoosePlan(content.source(), PlaceOf(number).offset, extent, base, options_.level, scratch));
-    if (is_lossy_) FLYWEIGHT_TRY(ChooseLossyPatch(number, content, base, chosen, scratch));
+    FLYWEIGHT_ASSIGN(ChosenPlan chosen, ChoosePatch(number, content, base, scratch));
     if (chosen.is_patch) {
       ItemOf(number).base = std::move(base);
     } else {
@@ -186,20 +184,21 @@ class Encoder {
     return std::move(chosen.plan);
   }
 
-  /// Takes a lossy patch where one was asked for and is smaller.
-  Status ChooseLossyPatch(uint64_t number, const Content& content, const PatchBaseContent& base, ChosenPlan& chosen,
-                          CodecScratch& scratch) {
-    const std::optional<LossyDeltaChoice> choice = options_.lossy->DeltaOf(work_[number].number);
-    if (!choice.has_value()) return Status::Ok();
+  /// A lossy patch where that was planned, else what is smallest.
+  Result<ChosenPlan> ChoosePatch(uint64_t number, const Content& content, const PatchBaseContent& base,
+                                 CodecScratch& scratch) {
     const IndexExtent& extent = ExtentOf(number);
-    FLYWEIGHT_ASSIGN(
-        PatchPlan lossy,
-        PlanLossyPatchRecord(content.source(), PlaceOf(number).offset, extent.decoded_bytes, extent.dtype, extent.shape,
-                             *base.source, base.offset, base.size_bytes, base.dtype, *choice, scratch));
-    bool is_smaller = lossy.estimated_bytes != kNoPatchBytes &&
-                      (!chosen.is_patch || static_cast<double>(lossy.estimated_bytes) < chosen.estimated_bytes);
-    if (is_smaller) chosen = {std::move(lossy.record), true, static_cast<double>(lossy.estimated_bytes)};
-    return Status::Ok();
+    const uint64_t offset = PlaceOf(number).offset;
+    const std::optional<LossyDeltaChoice> choice =
+        is_lossy_ ? options_.lossy->DeltaOf(work_[number].number) : std::nullopt;
+    if (choice.has_value()) {
+      FLYWEIGHT_ASSIGN(PatchPlan lossy,
+                       PlanLossyPatchRecord(content.source(), offset, extent.decoded_bytes, extent.dtype, extent.shape,
+                                            *base.source, base.offset, base.size_bytes, base.dtype, *choice, scratch));
+      if (lossy.estimated_bytes != kNoPatchBytes)
+        return ChosenPlan{std::move(lossy.record), true, static_cast<double>(lossy.estimated_bytes)};
+    }
+    return ChoosePlan(content.source(), offset, extent, base, options_.level, scratch);
   }
 
   /// What a chunk of a patch is made from; nothing for other records.

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -77,6 +77,7 @@ class LineageReader {
         found_.push_back(std::move(entry).value());
       } else {
         ++lineage_.unreadable_count;
+        lineage_.unreadable_paths.push_back(path);
       }
     }
     for (FoundModels::Directory& directory : models.directories) plain_.push_back(std::move(directory.path));
@@ -99,27 +100,55 @@ class LineageReader {
     }
     AddMissingBases(is_placed, queue);
     for (size_t at = 0; at < queue.size(); ++at) PlaceChildren(queue[at], is_placed, queue);
-    // What is left stands on a ring; the base that it names is as good as missing.
-    for (size_t i = 0; i < found_.size(); ++i) {
-      if (is_placed[i] == 0) Place(i, is_placed, queue);
+    while (std::optional<size_t> entry = EntryOfRing(is_placed)) {
+      size_t at = queue.size();
+      AddBase(*entry, is_placed, queue);
+      for (; at < queue.size(); ++at) PlaceChildren(queue[at], is_placed, queue);
     }
+  }
+
+  /// What is left are patches on each other in a ring, and patches on these: one whose base is no archive by its name.
+  std::optional<size_t> EntryOfRing(const std::vector<char>& is_placed) const {
+    auto has_name = [&](const std::string& name) {
+      return std::ranges::any_of(found_, [&](const LineageEntry& entry) { return entry.name == name; });
+    };
+    std::optional<std::pair<int, size_t>> best;
+    for (size_t i = 0; i < found_.size(); ++i) {
+      if (is_placed[i] != 0) continue;
+      int rank = PlainOfName(found_[i].base_name) != plain_.end() ? 0 : has_name(found_[i].base_name) ? 2 : 1;
+      if (!best.has_value() || rank < best->first) best = {rank, i};
+    }
+    return best.has_value() ? std::optional<size_t>(best->second) : std::nullopt;
+  }
+
+  std::vector<std::string>::const_iterator PlainOfName(const std::string& name) const {
+    return std::ranges::find(plain_, name, [](const std::string& path) { return BaseNameOf(path); });
   }
 
   void Place(size_t number, std::vector<char>& is_placed, std::vector<size_t>& queue) {
     is_placed[number] = 1;
     queue.push_back(number);
-    if (!found_[number].identity_hex.empty()) holders_.emplace(found_[number].identity_hex, number);
   }
 
   void PlaceChildren(size_t number, std::vector<char>& is_placed, std::vector<size_t>& queue) {
     const std::string identity = found_[number].identity_hex;
-    auto holder = holders_.find(identity);
-    if (holder == holders_.end() || holder->second != number) return;
     for (size_t i = 0; i < found_.size(); ++i) {
-      if (is_placed[i] != 0 || !found_[i].is_patch || found_[i].base_identity_hex != identity) continue;
+      if (!found_[i].is_patch || found_[i].base_identity_hex != identity) continue;
+      bool is_new = is_placed[i] == 0;
+      if (!is_new && !IsBetterParent(i, number)) continue;
       parents_[i] = number;
-      Place(i, is_placed, queue);
+      if (is_new) Place(i, is_placed, queue);
     }
+  }
+
+  /// Of several with one identity the one that a patch names, where that makes no ring.
+  bool IsBetterParent(size_t number, size_t parent) const {
+    const std::string& name = found_[number].base_name;
+    if (parents_[number] == kNone || found_[parents_[number]].name == name || found_[parent].name != name) return false;
+    for (size_t link = parent; link != kNone; link = parents_[link]) {
+      if (link == number) return false;
+    }
+    return true;
   }
 
   /// Bases that no archive holds become entries of their own.
@@ -128,20 +157,23 @@ class LineageReader {
     for (const LineageEntry& entry : found_) held.insert(entry.identity_hex);
     size_t count = found_.size();
     for (size_t i = 0; i < count; ++i) {
-      if (!found_[i].is_patch || !held.insert(found_[i].base_identity_hex).second) continue;
-      LineageEntry base;
-      base.name = found_[i].base_name;
-      base.identity_hex = found_[i].base_identity_hex;
-      auto plain = std::ranges::find(plain_, base.name, [](const std::string& path) { return BaseNameOf(path); });
-      if (plain != plain_.end()) {
-        base.path = *plain;
-        base.is_guess = true;
-      }
-      found_.push_back(std::move(base));
-      parents_.push_back(kNone);
-      is_placed.push_back(0);
-      Place(found_.size() - 1, is_placed, queue);
+      if (found_[i].is_patch && held.insert(found_[i].base_identity_hex).second) AddBase(i, is_placed, queue);
     }
+  }
+
+  /// The base of a patch as an entry of its own.
+  void AddBase(size_t patch, std::vector<char>& is_placed, std::vector<size_t>& queue) {
+    LineageEntry base;
+    base.name = found_[patch].base_name;
+    base.identity_hex = found_[patch].base_identity_hex;
+    if (auto plain = PlainOfName(base.name); plain != plain_.end()) {
+      base.path = *plain;
+      base.is_guess = true;
+    }
+    found_.push_back(std::move(base));
+    parents_.push_back(kNone);
+    is_placed.push_back(0);
+    Place(found_.size() - 1, is_placed, queue);
   }
 
   /// Each entry, then all that stands on it.
@@ -178,7 +210,6 @@ class LineageReader {
   std::vector<LineageEntry> found_;
   std::vector<std::string> plain_;  // model files, and directories that are models
   std::vector<size_t> parents_;
-  std::map<std::string, size_t> holders_;  // by identity: what a patch on it stands on
   Lineage lineage_;
 };
 

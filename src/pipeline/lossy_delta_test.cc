@@ -177,6 +177,40 @@ TEST_F(LossyDelta, TensorsThatAreSmallerExactlyStayExact) {
   ASSERT_THAT(ApplyPatches(base_, {Path("p.fly")}, Path("out"), {}), IsOk());
 }
 
+TEST_F(LossyDelta, WhereAllTensorsStayExactTheArchiveIsNotLossy) {
+  Tensors base = {base_tensors_[0]}, tune = base;
+  for (size_t i = 0; i < tune[0].bytes.size(); i += 4 * 97) tune[0].bytes[i] ^= std::byte{0x11};
+  WriteFile(base_, BuildSafetensors(base));
+  WriteFile(tune_, BuildSafetensors(tune));
+  ASSERT_THAT(MakePatch(tune_, {base_}, Path("exact.fly")), IsOk());
+  ASSERT_THAT(Make(tune_, {base_}, Path("p.fly"), "error=0.001"), IsOk());
+  EXPECT_FALSE(ListArchive(Path("p.fly")).value().is_lossy);
+  EXPECT_TRUE(ReadFile(Path("p.fly")) == ReadFile(Path("exact.fly")));
+}
+
+TEST_F(LossyDelta, TensorsThatAreSmallerAloneStayExact) {
+  Tensors base = {base_tensors_[0]}, tune = base;
+  tune[0].bytes.assign(tune[0].bytes.size(), std::byte{0});
+  WriteFile(base_, BuildSafetensors(base));
+  WriteFile(tune_, BuildSafetensors(tune));
+  ASSERT_THAT(Make(tune_, {base_}, Path("p.fly"), "error=0.1"), IsOk());
+  EXPECT_FALSE(ListArchive(Path("p.fly")).value().is_lossy);
+  EXPECT_LT(std::filesystem::file_size(Path("p.fly")), 2500U);
+}
+
+TEST_F(LossyDelta, HugeElementsComeBackAsNumbers) {
+  SafetensorsEntry base = MakeEntry("w", DType::kBF16, {100, 100}, 1), tune = base;
+  Tune(tune, 1, 2);
+  const uint16_t huge = 0x7F62;  // 3.0e38
+  std::memcpy(tune.bytes.data() + 10, &huge, sizeof huge);
+  WriteFile(base_, BuildSafetensors({base}));
+  WriteFile(tune_, BuildSafetensors({tune}));
+  for (const char* error : {"error=0.1", "error=0.5", "error=0.9"}) {
+    ASSERT_THAT(Make(tune_, {base_}, Path("p.fly"), error), IsOk()) << error;
+    EXPECT_THAT(ApplyPatches(base_, {Path("p.fly")}, Path("out"), {.overwrite = true}), IsOk());
+  }
+}
+
 TEST_F(LossyDelta, EqualTensorsComeBackEqual) {
   Tensors base = base_tensors_, tune = tune_tensors_;
   base.push_back(base[0]);

@@ -15,8 +15,7 @@ namespace flyweight {
 struct LossyPlan {
   std::vector<std::optional<LossyChoice>> choices;  ///< one an extent, numbered over all files; empty: none is lossy
 
-  /// How extents become lossy patches, numbered in the same way; empty: none does. What is smaller as an exact one is
-  /// made that.
+  /// How extents become lossy patches, numbered in the same way; empty: none does.
   std::vector<std::optional<LossyDeltaChoice>> deltas = {};
 
   bool any() const;

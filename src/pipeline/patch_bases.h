@@ -5,6 +5,7 @@
 
 #include "archive/reader.h"
 #include "base/file.h"
+#include "codec/lossy_patch_record.h"
 #include "codec/patch_record.h"
 #include "flyweight/level.h"
 
@@ -44,5 +45,14 @@ struct ChosenPlan {
 /// is its content. Errors: those of reading.
 Result<ChosenPlan> ChoosePlan(const ByteSource& source, uint64_t offset, const IndexExtent& extent,
                               const PatchBaseContent& base, Level level, CodecScratch& scratch);
+
+/// Bytes of the record of an extent that has no base, by a sample of its chunks. Arguments and errors as there.
+Result<double> EstimateWithoutBase(const ByteSource& source, uint64_t offset, const IndexExtent& extent, Level level,
+                                   CodecScratch& scratch);
+
+/// Whether an extent can be a lossy patch that is smaller than what ChoosePlan chooses. Arguments and errors as there.
+Result<bool> IsSmallerLossy(const ByteSource& source, uint64_t offset, const IndexExtent& extent,
+                            const PatchBaseContent& base, const LossyDeltaChoice& choice, Level level,
+                            CodecScratch& scratch);
 
 }  // namespace flyweight

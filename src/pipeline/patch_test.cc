@@ -122,6 +122,49 @@ TEST_F(Patch, TakesOtherFilesFromADirectory) {
   EXPECT_THAT(ApplyError(base_, {Path("p.fly")}).message, HasSubstr("tokenizer.model"));
 }
 
+TEST_F(Patch, IsNoLargerThanAnArchiveWithoutABase) {
+  SafetensorsEntry block = MakeEntry("w", DType::kBF16, {300, 400}, 3);
+  SafetensorsEntry repeated = {"w", "BF16", {3000, 400}, {}};
+  for (int i = 0; i < 10; ++i) repeated.bytes.insert(repeated.bytes.end(), block.bytes.begin(), block.bytes.end());
+  // Half of it changed: a patch takes a part of the tensor, but more than a block.
+  SafetensorsEntry near = repeated;
+  Tune(near, 2, 9);
+  SafetensorsEntry zeros = {"w", "U8", {18, 300007}, Bytes(size_t{18} * 300007)};
+  struct Case {
+    const char* what;
+    SafetensorsEntry base, tune;
+  };
+  const Case cases[] = {{"repeats", MakeEntry("w", DType::kBF16, {3000, 400}, 4), repeated},
+                        {"repeats with a near base", near, repeated},
+                        {"zeros", MakeEntry("w", DType::kU8, {1, 300007}, 5), zeros}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    WriteFile(base_, BuildSafetensors({c.base}));
+    WriteFile(tune_, BuildSafetensors({c.tune}));
+    ASSERT_THAT(CompressFile(tune_, Path("alone.fly"), {.overwrite = true}), IsOk());
+    ASSERT_THAT(MakePatch(tune_, {base_}, Path("p.fly")), IsOk());
+    EXPECT_LT(std::filesystem::file_size(Path("p.fly")), std::filesystem::file_size(Path("alone.fly")) + 700);
+    ExpectResult(base_, {Path("p.fly")}, tune_);
+  }
+}
+
+TEST_F(Patch, RepeatsOfOthersThatStayPatchesArePatchesToo) {
+  Tensors base = {MakeEntry("a", DType::kBF16, {600, 512}, 1), MakeEntry("b", DType::kBF16, {600, 512}, 2)};
+  Tensors tune = base;
+  Tune(tune[0], 50, 3);
+  // Most of b is that of a, which is small only as a patch; so is b, whose base is near as well.
+  base[1].bytes = base[0].bytes;
+  tune[1].bytes = tune[0].bytes;
+  Tune(base[1], 90, 4);
+  std::fill_n(tune[1].bytes.begin(), 4000, std::byte{7});
+  WriteFile(base_, BuildSafetensors(base));
+  WriteFile(tune_, BuildSafetensors(tune));
+  ASSERT_THAT(MakePatch(tune_, {base_}, Path("p.fly")), IsOk());
+  EXPECT_EQ(KindOf(Path("p.fly"), "a"), PatchKind::kPatch);
+  EXPECT_EQ(KindOf(Path("p.fly"), "b"), PatchKind::kPatch);
+  ExpectResult(base_, {Path("p.fly")}, tune_);
+}
+
 TEST_F(Patch, StandsOnOtherPatches) {
   std::vector<std::string> patches;
   Tensors tensors = BaseTensors();

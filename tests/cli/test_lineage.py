@@ -200,3 +200,48 @@ def test_pruning_without_the_base_removes_nothing(chain):
     assert chain.run("prune", "chain").code == 2
     assert chain.run("prune", "chain", "--keep", "nothing*").code == 1
     assert sorted(os.listdir(chain.path / "chain")) == before
+
+
+def test_pruning_refuses_what_it_does_not_understand(chain):
+    before = sorted(os.listdir(chain.path / "chain"))
+    arguments = ["prune", "chain", "--base-dir", "bases", "--keep"]
+    outcome = chain.run(*arguments, "p4.fly", "p5.fly")
+    assert outcome.code == 1 and "'p5.fly'" in outcome.err
+    link = chain.read("chain/p2.fly")
+    chain.write("chain/p2.fly", link[:500])
+    outcome = chain.run(*arguments, "p3.fly")
+    assert outcome.code == 1 and "chain/p2.fly" in outcome.err and "cannot be read" in outcome.err
+    os.remove(chain.path / "chain/p2.fly")
+    outcome = chain.run(*arguments, "p3.fly")
+    assert outcome.code == 1 and "p2.fly" in outcome.err
+    chain.write("chain/p2.fly", link)
+    assert sorted(os.listdir(chain.path / "chain")) == before
+
+
+def test_a_patch_that_changes_nothing_is_a_link(chain, contents):
+    os.mkdir(chain.path / "d")
+    chain.write("d/v0.safetensors", contents[0])
+    chain.write("same.safetensors", contents[0])
+    links = ["--base", "d/v0.safetensors"]
+    for number, source in enumerate(("same", "v1", "v2"), 1):
+        assert chain.run("compress", f"{source}.safetensors", *links, "-o", f"d/q{number}.fly").code == 0
+        links += ["--base", f"d/q{number}.fly"]
+    assert "MISSING" not in chain.run("list", "--lineage", "d").out
+    assert chain.run("prune", "d", "--keep", "q3.fly").code == 0
+    assert sorted(os.listdir(chain.path / "d")) == ["q3.fly", "v0.safetensors"]
+    assert chain.run("apply", "--base-dir", "d", "d/q3.fly", "-o", "out").code == 0
+    assert chain.read("out") == contents[2]
+
+
+def test_what_pruning_made_whole_is_applied_too(chain, contents):
+    os.mkdir(chain.path / "d")
+    assert chain.run("compress", "bases/v0.safetensors", "-o", "d/v0.fly").code == 0
+    assert chain.run("compress", "v1.safetensors", "--base", "d/v0.fly", "-o", "d/v1.fly").code == 0
+    outcome = chain.run("prune", "d", "--keep", "v1.fly", "--dry-run", "--json")
+    sizes = {name: os.path.getsize(chain.path / "d" / name) for name in ("v0.fly", "v1.fly")}
+    report = json.loads(outcome.out)
+    assert report["freed_bytes"] == 0 and report["steps"][0]["new_bytes"] == sum(sizes.values())
+    assert chain.run("prune", "d", "--keep", "v1.fly").code == 0
+    assert sorted(os.listdir(chain.path / "d")) == ["v1.fly"]
+    assert chain.run("apply", "--base-dir", "d", "d/v1.fly", "-o", "out").code == 0
+    assert chain.read("out") == contents[1]
