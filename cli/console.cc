@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "cli/text.h"
 
@@ -14,17 +15,27 @@ namespace {
 
 void WriteLine(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
 
-/// The library names the file in many messages, as a library must; here it stands in front already.
-std::string WithoutPath(std::string message, const std::string& path) {
+std::string WithoutQuoted(std::string message, const std::string& path, size_t begin) {
   std::string quoted = "'" + path + "'";
-  for (const std::string& named : {path + ": ", quoted + ": "}) {
-    if (message.starts_with(named)) message.erase(0, named.size());
-  }
   for (const std::string& repeated : {quoted + " ", " " + quoted}) {
-    size_t at = message.find(repeated);
-    if (at == 0 || (at != std::string::npos && repeated.front() == ' ')) return message.erase(at, repeated.size());
+    size_t at = message.find(repeated, begin);
+    bool is_repeated = at == begin || (at != std::string::npos && repeated.front() == ' ');
+    if (is_repeated) return message.erase(at, repeated.size());
   }
   return message;
+}
+
+/// The library names the file in many messages, as a library must; here it stands in front already. The same of a
+/// message about another file, which begins with its name.
+std::string WithoutPath(std::string message, const std::string& path) {
+  for (const std::string& named : {path + ": ", "'" + path + "': "}) {
+    if (message.starts_with(named)) message.erase(0, named.size());
+  }
+  message = WithoutQuoted(std::move(message), path, 0);
+  size_t colon = message.find(": ");
+  if (colon == std::string::npos) return message;
+  std::string other = message.substr(0, colon);
+  return WithoutQuoted(std::move(message), other, colon + 2);
 }
 
 std::string NextStep(ErrorCode code) {
