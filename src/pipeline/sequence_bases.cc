@@ -115,11 +115,12 @@ class VersionMatcher {
   }
 
   void MatchVersion(uint32_t version, SequenceBases& bases) {
-    std::map<std::pair<std::string_view, std::string_view>, uint64_t> by_path;
+    using Path = std::pair<std::string_view, std::string_view>;
+    std::map<Path, uint64_t> by_path;
     std::map<std::string_view, uint64_t> by_name;
     for (uint64_t number : tensors_[version - 1]) {
       const IndexExtent& extent = ExtentOf(number);
-      by_path.emplace(std::pair(BelowTop(index_.files[places_[number].file].name), extent.name), number);
+      by_path.emplace(Path(BelowTop(index_.files[places_[number].file].name), extent.name), number);
       by_name.emplace(extent.name, number);
     }
     for (uint64_t number : tensors_[version]) {
