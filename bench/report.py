@@ -29,6 +29,7 @@ def write(results: dict) -> str:
         scenarios=size_tables.scenarios(results),
         quantised=size_tables.quantised(results),
         checkpoints=size_tables.checkpoints(results),
+        patch_date=results.get("patches", {}).get("date", results["machine"]["date"]),
         patch_checkpoints=patch_tables.checkpoints(results),
         patch_buffers=patch_tables.buffers(results),
         patch_near_lossless=patch_tables.near_lossless(results),

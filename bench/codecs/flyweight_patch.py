@@ -50,8 +50,8 @@ class FlyweightPatch(IntoBuffer):
             flyweight.apply_patch_(self.target_state, self.blob, threads=1)
             return
         patch = _core.TensorPatch(memoryview(self.blob))
-        for number, (name, *_) in enumerate(patch.tensors()):
-            base = memoryview(self.base_state[name].reshape(-1).view(np.uint8))
+        for number, (name, _, _, _, _, needs_base, *_) in enumerate(patch.tensors()):
+            base = memoryview(self.base_state[name].reshape(-1).view(np.uint8) if needs_base else b"")
             target = memoryview(self.target_state[name].reshape(-1).view(np.uint8))
             patch.decode(number, base, target, 1)
 
